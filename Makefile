@@ -1,0 +1,52 @@
+# GantryGuard. `make help` lists the targets.
+SHELL := /bin/bash
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+TYPINGS := build/typings
+STAMP := $(VENV)/.ready
+export PYTHONHASHSEED := 0
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-full lint types gen-check gen clean
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## virtual environment and MicroPython image (idempotent)
+	@$(BIN)/gantryguard doctor --quiet
+
+$(STAMP): pyproject.toml constraints.txt firmware/typings.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || \
+	  { echo "setup: Python 3.11 not found. Remedy: install it, or run make PYTHON=/path/to/python3.11"; exit 3; }
+	@echo "setup: creating $(VENV) and installing the pinned packages (about a minute, once)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --upgrade --target $(TYPINGS) -r firmware/typings.txt
+	@touch $(STAMP)
+
+demo: setup ## the main job: real exams and attacks, with the guard and without
+	@$(BIN)/gantryguard demo
+
+lint: setup ## ruff
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: setup ## mypy --strict on the host tools, and the firmware against the rp2 stubs
+	@$(BIN)/mypy --strict host_tools/gantryguard
+	@cd firmware && ../$(BIN)/mypy --config-file mypy.ini interposer
+
+gen-check: setup ## generated files are what their sources give
+	@$(BIN)/python -m gantryguard.generated --check
+
+gen: setup ## regenerate documents, networks and packages from their sources
+	@$(BIN)/python -m gantryguard.generated --write
+
+test: lint types gen-check ## everything that CI runs
+	@$(BIN)/pytest -n 2 --dist loadgroup -m "not full"
+
+test-full: lint types gen-check ## the long sweeps too
+	@$(BIN)/pytest -n 2 --dist loadgroup
+
+clean: ## remove what was built (not the cache of downloads)
+	rm -rf $(STAMP) build $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

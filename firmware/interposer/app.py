@@ -1,0 +1,95 @@
+"""The guard itself: wires the decision core to ports, relay, lamps, keys and the maintenance port, and runs the loop.
+
+The loop runs with the heap locked; only the maintenance port's turn unlocks it. So an allocation on the way of a frame
+cannot go unnoticed: it would raise, and every exception ends with the relay open and a reset.
+"""
+
+import gc
+import sys
+import time
+
+import micropython
+from machine import WDT
+
+from interposer import loading
+from interposer.bridge import Bridge
+from interposer.core.compat import const
+from interposer.core.package import P_BAUD, P_GAP_MS
+from interposer.core.reasons import NONE
+from interposer.hal import board_record as board
+from interposer.hal.faults import last_death, remember_crash
+from interposer.hal.panel import FAST, OFF, Keys, Lamp
+from interposer.hal.ports import open_ports
+from interposer.hal.relay import Relay
+from interposer.polling import poller
+from interposer.service.maintenance import Maintenance
+from interposer.service.status import Status
+
+WATCHDOG_MS = const(2000)
+IDLE_MS = const(50)
+SENDING_MS = const(11)  # until the bridge's next turn for the maintenance port
+
+
+def main():
+    """Run for ever; every way out leaves the relay open."""
+    relay = Relay()
+    try:
+        _run(relay)
+    except BaseException as error:
+        relay.open()
+        micropython.heap_unlock()
+        remember_crash(error)
+        raise
+
+
+def _run(relay):
+    red = Lamp(board.LAMP_RED)
+    green = Lamp(board.LAMP_GREEN)
+    red.pattern = FAST
+    red.show(1 << 7)
+    death, crash = last_death()
+    watchdog = WDT(timeout=WATCHDOG_MS)
+    package, judge, reason = loading.load(watchdog)
+    if reason != NONE:
+        _stay_safe(relay, red, green, watchdog, Status(None, reason, death, crash))
+    params = package.table("params")
+    console, gantry = open_ports(params[P_BAUD], params[P_GAP_MS])
+    bridge = Bridge(package, judge, console, gantry, relay, red, green, Keys(), death, time.ticks_ms())
+    status = Status(bridge, NONE, death, crash)
+    gc.collect()
+    _guard(bridge, Maintenance(status.answers()), watchdog, console, gantry)
+
+
+def _guard(bridge, maintenance, watchdog, console, gantry):
+    waiting = poller(console.uart, gantry.uart, sys.stdin)
+    micropython.heap_lock()
+    while True:
+        pause_us = bridge.pause_us()
+        if pause_us:
+            time.sleep_us(pause_us)
+        else:
+            idle_ms = bridge.idle_ms()
+            for _ in waiting.ipoll(min(idle_ms, SENDING_MS) if maintenance.is_sending() else idle_ms):
+                pass
+        tended = bridge.step(time.ticks_ms())
+        watchdog.feed()
+        if tended and maintenance.pending():
+            micropython.heap_unlock()
+            maintenance.pump()
+            micropython.heap_lock()
+
+
+def _stay_safe(relay, red, green, watchdog, status):
+    """No usable package: relay open, red lamp flashing, and the maintenance port says why, until a reset."""
+    maintenance = Maintenance(status.answers())
+    relay.open()
+    green.pattern = OFF
+    waiting = poller(sys.stdin)
+    while True:
+        red.show(time.ticks_ms())
+        green.show(0)
+        watchdog.feed()
+        if maintenance.pending():
+            maintenance.pump()
+        else:
+            waiting.poll(IDLE_MS)

@@ -1,0 +1,398 @@
+"""Rule 7 of `package.py`: every index of every table points inside what it indexes, before anything is built from it.
+
+Also: row programs end and stay in bounds, layers fit the widest buffer, weights and biases lie in their sections, shifts are
+sane, written frames fit their buffers. Values are the compiler's business, places are checked here: a package that passes
+cannot make the decision read or write outside its arrays, whatever frames arrive.
+"""
+
+from interposer.core import codec, limits, link, network, package, quantities, reasons
+from interposer.core.compat import const, micropython, ptr32
+from interposer.core.reasons import NONE, PACKAGE_UNUSABLE
+
+MOST_VALUES = const(4096)
+MOST_FRAME = const(505)  # a counted frame's 255 bytes and the most that lies around them
+MOST_COMMANDS = const(254)
+MOST_REASONS = const(128)
+MOST_OUTPUTS = const(32)
+MOST_NETS = const(30)
+MOST_MEMBERS = const(32)  # of a set of executable values: a proposal sorts them
+MOST_MS = const(0x1FFFFFFF)  # half of the clock's wrap
+MOST_SHIFT = const(30)
+MOST_GROUPS = const(1024)
+SMALL = const(0x3FFFFFFF)
+
+
+def audit(tables):
+    """NONE, or PACKAGE_UNUSABLE. Takes a `Package` whose `reason` is NONE."""
+    return NONE if _Audit(tables.table).holds() else PACKAGE_UNUSABLE
+
+
+@micropython.viper
+def all_small(words: ptr32, count: int) -> int:
+    """1 if the device holds every word without heap: it reads them while a frame is being judged."""
+    i = 0
+    while i < count:
+        if words[i] > SMALL or words[i] < -SMALL - 1:
+            return 0
+        i += 1
+    return 1
+
+
+def _within(first, count, length):
+    """Whether `count` entries from `first` on lie inside `length`."""
+    return first >= 0 and count >= 0 and first + count <= length
+
+
+class _Audit:
+    """The tables of one package; every method returns whether its part holds."""
+
+    def __init__(self, table):
+        self.table = table
+        self.params = table("params")
+        self.values = self.fields = self.states = self.commands = 0
+        self.lines = table("names").count(b"\n")
+
+    def holds(self):
+        if len(self.params) != package.P_PARAMS:
+            return False
+        self.values = self.params[package.P_VALUES]
+        self.fields = self.params[package.P_FIELDS]
+        self.states = self.params[package.P_STATES]
+        self.commands = self.params[package.P_COMMANDS]
+        return (
+            self._words()
+            and self._params()
+            and self._sizes()
+            and self._framings()
+            and self._commands()
+            and self._replies()
+            and self._sequence()
+            and self._limits()
+            and self._latches()
+            and self._corrections()
+            and self._networks()
+            and self._policies()
+        )
+
+    # ---- words, counts and sizes
+
+    def _words(self):
+        for name in package.SECTIONS:
+            if name not in package.BYTE_SECTIONS and not all_small(self.table(name), len(self.table(name))):
+                return False
+        return True
+
+    def _params(self):
+        params = self.params
+        for at in (package.P_GAP_MS, package.P_HOLD_MS, package.P_RATE_FRAMES, package.P_RATE_WINDOW_MS):
+            if not 1 <= params[at] <= MOST_MS:
+                return False
+        for at in (package.P_MOMENTARY_MS, package.P_KEY_HOLD_MS, package.P_RETRIES):
+            if not 0 <= params[at] <= MOST_MS:
+                return False
+        return (
+            9600 <= params[package.P_BAUD] <= 1000000
+            and 1 <= params[package.P_SEQUENCE_WINDOW] <= 127
+            and 1 <= self.values <= MOST_VALUES
+            and self.fields >= 1
+            and self.states >= 0
+            and self.fields + self.states <= self.values
+            and 1 <= self.commands <= MOST_COMMANDS
+            and 0 <= params[package.P_REASON_SLOT] < self.fields
+            and 0 <= params[package.P_NETS] <= MOST_NETS
+            and 1 <= params[package.P_WIDEST] <= MOST_VALUES
+            and 1 <= params[package.P_SEQUENCE_STATES] <= MOST_VALUES
+        )
+
+    def _sizes(self):
+        table = self.table
+        return (
+            len(table("framings")) == 2 * link.FRAMING_WORDS
+            and len(table("commands")) == self.commands * codec.COMMAND_WORDS
+            and len(table("fields")) % codec.FIELD_WORDS == 0
+            and len(table("ranges")) == self.fields * codec.RANGE_WORDS
+            and len(table("states")) == self.states
+            and len(table("curves")) >= quantities.CURVES_START
+            and len(table("limits")) % limits.LIMIT_WORDS == 0
+            and len(table("latches")) % package.LATCH_WORDS == 0
+            and len(table("executables")) == self.fields * package.EXECUTABLE_WORDS
+            and len(table("derived")) % package.DERIVED_WORDS == 0
+            and reasons.TOO_MANY_RETRIES < len(table("policy")) <= MOST_REASONS
+            and len(table("nets")) >= self.params[package.P_NETS] * network.NET_WORDS
+            and self._ranges()
+        )
+
+    def _ranges(self):
+        ranges = self.table("ranges")
+        return all(ranges[at] <= ranges[at + 1] for at in range(0, len(ranges), codec.RANGE_WORDS))
+
+    def _slot(self, slot):
+        return 0 <= slot < self.values
+
+    def _slot_or_none(self, slot):
+        return -1 <= slot < self.values
+
+    def _name(self, line):
+        return 0 <= line < self.lines
+
+    # ---- link
+
+    def _framings(self):
+        framings = self.table("framings")
+        words = link.FRAMING_WORDS
+        return self._framing(framings[:words]) and self._framing(framings[words:])
+
+    def _framing(self, framing):
+        counted = framing[link.F_KIND] == link.COUNTED
+        if not counted and framing[link.F_KIND] != link.DELIMITED:
+            return False
+        size = framing[link.F_CHECK_SIZE]
+        body = framing[link.F_BODY_AT]
+        least = framing[link.F_MIN]
+        width = 1 if framing[link.F_OPCODE_FORM] == link.OPCODE_BYTE else 2
+        return (
+            1 <= framing[link.F_STARTS] <= 4
+            and framing[link.F_STARTS] <= body
+            and body >= 1
+            and (1 if framing[link.F_CHECK] != link.CHECK_NONE else 0) <= size <= 4
+            and link.CHECK_NONE <= framing[link.F_CHECK] <= link.CHECK_XOR
+            and framing[link.F_OPCODE_AT] != framing[link.F_SEQUENCE_AT]
+            and body + size + (0 if counted else 1) <= least <= framing[link.F_MAX] <= MOST_FRAME
+            and 0 <= framing[link.F_CHECK_FROM] <= body
+            and _within(framing[link.F_OPCODE_AT], width, body)
+            and -1 <= framing[link.F_SEQUENCE_AT] < body
+            and (not counted or 0 <= framing[link.F_LENGTH_AT] < body)
+            and 0 <= framing[link.F_LENGTH_EXTRA] <= MOST_FRAME
+            and self._framing_bytes(framing)
+        )
+
+    def _framing_bytes(self, framing):
+        if not 0 <= framing[link.F_CHECK_C] <= 1 or not 0 <= framing[link.F_END] <= 255:
+            return False
+        for at in (link.F_CHECK_A, link.F_CHECK_B, link.F_CHECK_D):
+            if not 0 <= framing[at] <= 0xFFFF:
+                return False
+        return all(0 <= framing[link.F_START + i] <= 255 for i in range(4))
+
+    def _commands(self):
+        return all(self._command(index * codec.COMMAND_WORDS) for index in range(self.commands))
+
+    def _command(self, at):
+        table = self.table("commands")
+        direction = table[at + codec.C_DIRECTION]
+        if direction != link.FORWARD and direction != link.BACKWARD:
+            return False
+        framing = direction * link.FRAMING_WORDS
+        highest = 255 if self.table("framings")[framing + link.F_OPCODE_FORM] == link.OPCODE_BYTE else 99
+        return (
+            0 <= table[at + codec.C_OPCODE] <= highest
+            and self._fields(at, framing)
+            and self._rows(table[at + codec.C_ROW], table[at + codec.C_ROWS])
+            and self._stretch(at, codec.C_LIMIT, "limits", limits.LIMIT_WORDS)
+            and self._stretch(at, codec.C_LATCH, "latches", package.LATCH_WORDS)
+            and 0 <= table[at + codec.C_NETS] < 1 << self.params[package.P_NETS]
+            and self._name(table[at + codec.C_NAME])
+        )
+
+    def _stretch(self, at, first, name, words):
+        """A command's own part of a table: first entry and number of entries."""
+        table = self.table("commands")
+        return _within(table[at + first], table[at + first + 1], len(self.table(name)) // words)
+
+    def _fields(self, at, framing):
+        table = self.table("commands")
+        framings = self.table("framings")
+        if not self._stretch(at, codec.C_FIELD, "fields", codec.FIELD_WORDS):
+            return False
+        counted = framings[framing + link.F_KIND] == link.COUNTED
+        body = framings[framing + link.F_BODY_AT]
+        end = table[at + codec.C_LENGTH] - framings[framing + link.F_CHECK_SIZE]
+        if counted and not (body <= end and table[at + codec.C_LENGTH] <= framings[framing + link.F_MAX]):
+            return False
+        width = 0
+        fields = self.table("fields")
+        first = table[at + codec.C_FIELD] * codec.FIELD_WORDS
+        for entry in range(first, first + table[at + codec.C_FIELDS] * codec.FIELD_WORDS, codec.FIELD_WORDS):
+            slot = fields[entry + 2]
+            if not 0 <= slot < self.fields:
+                return False
+            if counted and not self._binary_field(fields[entry], fields[entry + 1], body, end):
+                return False
+            width += self._digits(slot)
+        around = body + framings[framing + link.F_CHECK_SIZE] + 1
+        return counted or around + width <= framings[framing + link.F_MAX]
+
+    def _binary_field(self, kind, at, body, end):
+        if not codec.U8 <= kind <= codec.I16_BIG or at < body:
+            return False
+        size = 1 if kind <= codec.I8 else 4 if codec.U32_LITTLE <= kind <= codec.I32_LITTLE else 2
+        return at + size <= end
+
+    def _digits(self, slot):
+        """Characters that the widest value of a slot takes as text, comma included."""
+        ranges = self.table("ranges")
+        low = ranges[slot * codec.RANGE_WORDS]
+        high = ranges[slot * codec.RANGE_WORDS + 1]
+        return max(len(str(low)), len(str(high))) + 1
+
+    def _replies(self):
+        """Replies are commands of the gantry's direction, and a reply without a place for its reason stays possible."""
+        table = self.table("commands")
+        for at in (package.P_HELD_REPLY, package.P_REFUSED_REPLY):
+            index = self.params[at]
+            if not -1 <= index < self.commands:
+                return False
+            if index >= 0 and table[index * codec.COMMAND_WORDS + codec.C_DIRECTION] != link.BACKWARD:
+                return False
+        return True
+
+    def _sequence(self):
+        states = self.params[package.P_SEQUENCE_STATES]
+        sequence = self.table("sequence")
+        return (
+            len(sequence) == states * self.commands
+            and 0 <= self.params[package.P_FIRST_STATE] < states
+            and all(-1 <= after < states for after in sequence)
+        )
+
+    # ---- rows, limits, latches
+
+    def _rows(self, at, count):
+        """Walk a row program: it must end inside the section."""
+        rows = self.table("rows")
+        if at < 0 or count < 0 or count > self.values:
+            return False
+        for _ in range(count):
+            if at + quantities.ROW_WORDS > len(rows):
+                return False
+            terms = rows[at + 6]
+            if not 1 <= terms <= self.values or at + quantities.ROW_WORDS + 2 * terms > len(rows):
+                return False
+            if not self._row(rows, at, terms):
+                return False
+            at += quantities.ROW_WORDS + 2 * terms
+        return True
+
+    def _row(self, rows, at, terms):
+        kind = rows[at]
+        a = rows[at + 4]
+        b = rows[at + 5]
+        pair = at + quantities.ROW_WORDS
+        if not quantities.AFFINE <= kind <= quantities.LARGEST or rows[at + 2] > rows[at + 3]:
+            return False
+        if not self.fields + self.states <= rows[at + 1] < self.values:
+            return False
+        if not all(self._slot(rows[i]) for i in range(pair, pair + 2 * terms, 2)):
+            return False
+        curves = len(self.table("curves"))
+        if kind == quantities.AFFINE:
+            return 0 <= b <= MOST_SHIFT
+        if kind == quantities.IN_SET:
+            return _within(a, b, curves)
+        if kind == quantities.CURVE:
+            return 1 <= b <= curves and _within(a, b * quantities.KNOT_WORDS, curves)
+        return kind != quantities.SELECT or terms >= 2
+
+    def _limits(self):
+        table = self.table("limits")
+        return all(self._limit(table, at) for at in range(0, len(table), limits.LIMIT_WORDS))
+
+    def _limit(self, table, at):
+        return (
+            self._slot(table[at + limits.L_SOURCE])
+            and self._slot_or_none(table[at + limits.L_CONDITION])
+            and reasons.PASS <= table[at + limits.L_VERDICT] <= reasons.BLOCK
+            and 0 <= table[at + limits.L_REASON] < MOST_REASONS
+            and -1 <= table[at + limits.L_BLAMED] < self.fields
+            and package.POLICY_BLOCK <= table[at + limits.L_MOMENTARY] <= package.POLICY_REFUSE
+            and self._name(table[at + limits.L_NAME])
+        )
+
+    def _latches(self):
+        table = self.table("latches")
+        for at in range(0, len(table), package.LATCH_WORDS):
+            if not self.fields <= table[at] < self.fields + self.states or not self._slot(table[at + 1]):
+                return False
+        return True
+
+    def _corrections(self):
+        executables = self.table("executables")
+        curves = len(self.table("curves"))
+        for at in range(0, len(executables), package.EXECUTABLE_WORDS):
+            if executables[at + package.E_STEP] < -1:
+                return False
+            count = executables[at + package.E_SET_COUNT]
+            if count > MOST_MEMBERS or not _within(executables[at + package.E_SET_AT], count, curves):
+                return False
+        derived = self.table("derived")
+        for at in range(0, len(derived), package.DERIVED_WORDS):
+            if not 0 <= derived[at] < self.fields or not self._slot(derived[at + 1]):
+                return False
+        return True
+
+    def _policies(self):
+        return all(package.POLICY_BLOCK <= word <= package.POLICY_REFUSE for word in self.table("policy"))
+
+    # ---- networks
+
+    def _networks(self):
+        nets = self.table("nets")
+        return all(self._network(nets, index * network.NET_WORDS) for index in range(self.params[package.P_NETS]))
+
+    def _network(self, nets, net):
+        size = len(nets)
+        inputs = nets[net + network.N_INPUTS]
+        outputs = nets[net + network.N_OUTPUTS]
+        groups = nets[net + network.N_GROUPS]
+        classifies = nets[net + network.N_SCORE] == network.CLASSIFIER
+        if not classifies and nets[net + network.N_SCORE] != network.RECONSTRUCTION:
+            return False
+        if not 1 <= inputs <= self.params[package.P_WIDEST] or not 0 <= outputs <= MOST_OUTPUTS:
+            return False
+        if not _within(nets[net + network.N_INPUT_AT], inputs, size) or not 1 <= groups <= MOST_GROUPS:
+            return False
+        first = nets[net + network.N_INPUT_AT]
+        return (
+            all(self._slot(nets[at]) for at in range(first, first + inputs))
+            and self._layers(nets, net, inputs, 1 if classifies else outputs)
+            and self._outputs(nets, nets[net + network.N_OUTPUT_AT], outputs)
+            and _within(nets[net + network.N_THRESHOLD_AT], 2 * groups, size)
+            and self._slot_or_none(nets[net + network.N_GROUP_SLOT])
+            and 0 <= nets[net + network.N_REASON] < MOST_REASONS
+            and self._name(nets[net + network.N_NAME])
+        )
+
+    def _layers(self, nets, net, width, outputs):
+        count = nets[net + network.N_LAYERS]
+        at = nets[net + network.N_LAYER_AT]
+        if not 1 <= count <= MOST_VALUES or not _within(at, count * network.LAYER_WORDS, len(nets)):
+            return False
+        for _ in range(count):
+            if nets[at + network.Y_IN] != width or not self._layer(nets, at):
+                return False
+            width = nets[at + network.Y_OUT]
+            at += network.LAYER_WORDS
+        return width >= 1 and width == outputs
+
+    def _layer(self, nets, at):
+        before = nets[at + network.Y_IN]
+        after = nets[at + network.Y_OUT]
+        widest = self.params[package.P_WIDEST]
+        return (
+            1 <= before <= widest
+            and 1 <= after <= widest
+            and _within(nets[at + network.Y_WEIGHT_AT], before * after, len(self.table("weights")))
+            and _within(nets[at + network.Y_BIAS_AT], after, len(nets))
+            and 0 <= nets[at + network.Y_SHIFT] <= MOST_SHIFT
+            and nets[at + network.Y_LOWEST] <= nets[at + network.Y_HIGHEST]
+        )
+
+    def _outputs(self, nets, first, count):
+        if not _within(first, count * network.OUTPUT_WORDS, len(nets)):
+            return False
+        for at in range(first, first + count * network.OUTPUT_WORDS, network.OUTPUT_WORDS):
+            if not self._slot(nets[at + network.O_TARGET]) or not -1 <= nets[at + network.O_FIELD] < self.fields:
+                return False
+            if not 0 <= nets[at + network.O_SHIFT] <= MOST_SHIFT:
+                return False
+        return True

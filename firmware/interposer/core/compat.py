@@ -1,0 +1,41 @@
+"""Lets the same source run as viper code on the RP2040 and as plain Python on the host.
+
+On the device `micropython.viper` compiles a function to machine code and `ptr8`, `ptr32` are words of that compiler, never
+looked up as names. On CPython the decorator does nothing and the casts hand back what they were given, so a `ptr32`
+argument must be an `array("i")` and a `ptr8` argument anything that is indexed by bytes.
+"""
+
+try:
+    import micropython
+
+    ptr8 = ptr32 = None
+except ImportError:
+
+    class micropython:  # noqa: N801 - stands in for the module of that name
+        """What the host needs of MicroPython's module."""
+
+        @staticmethod
+        def viper(function):
+            """Leave the function as it is."""
+            return function
+
+    def ptr8(buffer):
+        """Leave the buffer as it is."""
+        return buffer
+
+    def ptr32(words):
+        """Leave the words as they are."""
+        return words
+
+
+def const(value):
+    """Name a compile-time constant (mpy-cross folds calls of this name away)."""
+    return value
+
+
+TICKS_MASK = const(0x3FFFFFFF)
+
+
+def elapsed(now, then):
+    """Milliseconds from `then` to `now`, both of a clock that wraps at 2^30."""
+    return (now - then) & TICKS_MASK

@@ -1,0 +1,139 @@
+"""Proposes a corrected command: the blamed field set to a value that the scanner can execute and the guard would pass.
+
+One probe per call of `step`, so that a stop command never waits for a proposal. Nothing allocates after construction.
+"""
+
+from array import array
+
+from interposer.core.codec import RANGE_WORDS
+from interposer.core.compat import const
+from interposer.core.exam import copy_words
+from interposer.core.limits import L_GAIN, L_HIGHEST, L_LOWEST, L_SOURCE, LIMIT_WORDS
+from interposer.core.network import O_BIAS, O_GAIN, O_IS_LOG, O_SHIFT
+from interposer.core.package import DERIVED_WORDS, E_SET_AT, E_SET_COUNT, E_STEP, EXECUTABLE_WORDS
+from interposer.core.quantities import EXP2, LOG2, evaluate
+from interposer.core.reasons import PASS
+
+PROBES = const(8)
+TOP = const(0x3FFFFFFF)
+
+
+class Suggestion:
+    """Searches a correction for one refused command. `slot` and `value` hold it once `found`."""
+
+    def __init__(self, package, judge):
+        self.judge = judge
+        self.ranges = package.table("ranges")
+        self.limits = package.table("limits")
+        self.nets = package.table("nets")
+        self.curves = package.table("curves")
+        self.executables = package.table("executables")
+        self.derived = package.table("derived")
+        self.size = judge.exam.size
+        self.base = array("i", bytes(4 * self.size))
+        self.probe = array("i", bytes(4 * self.size))
+        self.cell = array("i", bytes(8))
+        self.log_row = array("i", (LOG2, 1, 0, TOP, 0, 0, 1, 0, 0))
+        self.exp_row = array("i", (EXP2, 1, 0, TOP, 0, 0, 1, 0, 0))
+        self.stop()
+
+    def stop(self):
+        """Give the search up."""
+        self.active = False
+        self.found = False
+        self.command = self.slot = -1
+        self.value = self.wanted = 0
+        self.tried = 0
+        self.probing = False
+
+    def start(self):
+        """Begin with the judge's last verdict and trial; false where nothing can be proposed."""
+        judge = self.judge
+        self.stop()
+        slot = judge.blamed
+        if slot < 0 or slot * EXECUTABLE_WORDS >= len(self.executables):
+            return False
+        if self.executables[slot * EXECUTABLE_WORDS + E_STEP] < 0 or (judge.limit < 0 and judge.network < 0):
+            return False
+        copy_words(judge.exam.trial, self.base, self.size)
+        self.command = judge.command
+        self.slot = slot
+        self.wanted = self._from_limit(judge.limit) if judge.limit >= 0 else self._from_network()
+        self.active = True
+        return True
+
+    def step(self):
+        """Half of one probe: what follows from the next value, or what the judge says of it. True once the search ended."""
+        if self.probing:
+            self.probing = False
+            self.found = self.judge.assess(self.probe, self.command) == PASS
+        else:
+            self.value = self._candidate(self.tried)
+            self.tried += 1
+            self.probing = self.value >= 0 - TOP and self.value != self.base[self.slot]
+            if self.probing:
+                self._prepare()
+        self.active = not self.found and (self.probing or self.tried < PROBES)
+        return not self.active
+
+    def _calculate(self, row, value):
+        self.cell[0] = value
+        evaluate(self.cell, row, 0, 1, self.curves)
+        return self.cell[1]
+
+    def _from_limit(self, limit):
+        """The field's value that brings the broken quantity back to its bound."""
+        at = limit * LIMIT_WORDS
+        now = self.base[self.limits[at + L_SOURCE]]
+        low = self.limits[at + L_LOWEST]
+        bound = low if now < low else self.limits[at + L_HIGHEST]
+        gain = self.limits[at + L_GAIN]
+        if not gain:
+            return bound if self.limits[at + L_SOURCE] == self.slot else self.base[self.slot]
+        log = self._calculate(self.log_row, self.base[self.slot])
+        return self._calculate(self.exp_row, log + ((bound - now) * gain >> 8))
+
+    def _from_network(self):
+        """The field's value that the network expected: its reconstruction, turned back."""
+        at = self.judge.output_at
+        nets = self.nets
+        value = (self.judge.expected * nets[at + O_GAIN] + nets[at + O_BIAS]) >> nets[at + O_SHIFT]
+        return self._calculate(self.exp_row, value) if nets[at + O_IS_LOG] else value
+
+    def _candidate(self, number):
+        """The number-th nearest executable value to the wanted one; below the field's range where there is none."""
+        at = self.slot * EXECUTABLE_WORDS
+        step = self.executables[at + E_STEP]
+        low = self.ranges[self.slot * RANGE_WORDS]
+        high = self.ranges[self.slot * RANGE_WORDS + 1]
+        if not step:
+            return self._member(number, self.executables[at + E_SET_AT], self.executables[at + E_SET_COUNT])
+        sign = 1 if number & 1 else -1
+        nearest = low + (self.wanted - low + step // 2) // step * step
+        value = nearest + sign * ((number + 1) // 2) * step
+        return value if low <= value <= high else -1 - TOP
+
+    def _member(self, number, at, count):
+        """The number-th nearest of a set: the one that `number` others are nearer than (ties: the earlier one)."""
+        for i in range(count):
+            mine = abs(self.curves[at + i] - self.wanted)
+            nearer = 0
+            for j in range(count):
+                other = abs(self.curves[at + j] - self.wanted)
+                if other < mine or (other == mine and j < i):
+                    nearer += 1
+            if nearer == number:
+                return self.curves[at + i]
+        return -1 - TOP
+
+    def _prepare(self):
+        """Set the field and what follows from it."""
+        probe = self.probe
+        copy_words(self.base, probe, self.size)
+        probe[self.slot] = self.value
+        self.judge.derive(probe, self.command)
+        at = 0  # no range() with an imported step: it would be an object
+        while at < len(self.derived):
+            if self.derived[at] != self.slot:
+                probe[self.derived[at]] = probe[self.derived[at + 1]]
+            at += DERIVED_WORDS

@@ -1,0 +1,79 @@
+"""Answers of the maintenance port: what the guard is, what it has seen and what it is doing, as plain numbers.
+
+Numbers, not words: the host has the same enumerations (`core/reasons.py`) and the package's own names.
+"""
+
+import sys
+import time
+
+from interposer.service.events import FIELDS, KINDS
+
+PROTOCOL = 1
+FIRMWARE = "0.1.0"
+
+
+class Status:
+    """Builds the answers. `bridge` is None where no package could be loaded; `reason` says why."""
+
+    def __init__(self, bridge, reason, death, crash):
+        self.bridge = bridge
+        self.reason = reason
+        self.death = death
+        self.crash = crash
+
+    def answers(self):
+        """Request word to function, for the maintenance port."""
+        return {"status": self.status, "events": self.events, "names": self.names}
+
+    def status(self, _):
+        """The whole state as one object."""
+        answer = {
+            "protocol": PROTOCOL,
+            "firmware": FIRMWARE,
+            "micropython": ".".join(str(part) for part in sys.implementation.version[:3]),
+            "uptime_ms": time.ticks_ms(),
+            "last_reset": self.death,
+            "crash": self.crash,
+            "reason": self.reason,
+            "state": 3,
+        }
+        if self.bridge:
+            answer.update(self._running())
+        return answer
+
+    def _running(self):
+        bridge = self.bridge
+        reasons = bridge.reasons
+        bad = bridge.forward.bad
+        package = bridge.package
+        return {
+            "state": bridge.shown,
+            "reason": bridge.fault or bridge.gate.reason,
+            "mode": package.mode,
+            "package": package.name,
+            "package_counter": package.counter,
+            "package_digest": package.digest.hex(),
+            "relay_closed": bridge.relay.closed,
+            "relay_agrees": bridge.relay.agrees(),
+            "verdicts": list(bridge.verdicts),
+            "released": bridge.released,
+            "replies_lost": bridge.replies_lost,
+            "reasons": {code: reasons[code] for code in range(len(reasons)) if reasons[code]},
+            "bad_frames": {code: bad[code] for code in range(len(bad)) if bad[code]},
+            "gantry_bad_frames": sum(bridge.backward.bad),
+            "events": bridge.events.total,
+            "proposal": self._proposal(),
+        }
+
+    def _proposal(self):
+        found = self.bridge.suggestion
+        return [found.slot, found.value] if found.found else None
+
+    def events(self, number):
+        """Events from `number` on, oldest first, with the names of their columns."""
+        rows = list(self.bridge.events.since(number)) if self.bridge else []
+        return {"columns": FIELDS, "kinds": KINDS, "rows": rows}
+
+    def names(self, _):
+        """The package's names section, as text."""
+        return self.bridge.package.table("names").decode() if self.bridge else ""

@@ -1,0 +1,33 @@
+"""Runs on the device: an exam's passing commands through deframer, judge and acceptance with the heap locked."""
+
+import gc
+
+import micropython
+
+from interposer.core.link import Deframer
+from interposer.core.network_thumb import layers
+from interposer.core.package import Package
+from interposer.core.reasons import PASS
+from interposer.core.verdict import Judge
+from interposer.hal import board_record
+
+
+def test_nothing_allocates():
+    package = Package(open("package.bin", "rb"), board_record.NAME)  # noqa: SIM115 - the package keeps its file
+    with open("stream.bin", "rb") as file:
+        stream = file.read()
+    judge = Judge(package, layers)
+    deframer = Deframer(judge.forward.framing)
+    passed = 0
+    gc.collect()
+    before = gc.mem_alloc()
+    micropython.heap_lock()
+    at = deframer.feed(stream, 0, len(stream))
+    while deframer.length:
+        if judge.judge(deframer.frame, deframer.length, 0) == PASS:
+            passed += 1
+            judge.accept(deframer.frame, deframer.length, 0)
+        at = deframer.feed(stream, at, len(stream))
+    micropython.heap_unlock()
+    assert gc.mem_alloc() - before <= 0
+    assert passed == FRAMES, (passed, judge.reason)  # noqa: F821 - filled in by the test that sends this file

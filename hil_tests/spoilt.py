@@ -1,0 +1,41 @@
+"""Packages that must not be used, each with the code that says why."""
+
+from __future__ import annotations
+
+import struct
+
+from gantryguard.profiles.package import redigest
+from gantryguard.profiles.profile import Profile
+from interposer.core import package as core
+from interposer.core import reasons
+
+NAME_AT = 28  # of the header: behind magic, format, mode, length, layout, board, counter, two counts
+
+
+def spoilt(profile: Profile) -> dict[str, tuple[bytes | None, int]]:
+    """(package or None for a missing file, reason) by what is wrong with it. All but the first five have a digest that fits."""
+    blob = profile.blob
+    flipped = bytearray(blob)
+    flipped[len(blob) // 2] ^= 1
+    return {
+        "missing": (None, reasons.NO_PACKAGE),
+        "empty": (b"", reasons.PACKAGE_CORRUPT),
+        "truncated": (blob[:-4], reasons.PACKAGE_CORRUPT),
+        "flipped bit": (bytes(flipped), reasons.PACKAGE_CORRUPT),
+        "too big": (blob + bytes(70_000), reasons.PACKAGE_CORRUPT),
+        "other layout": (_put(blob, 12, b"\0\0\0\0"), reasons.PACKAGE_FOREIGN),
+        "other board": (_put(blob, 16, b"\0\0\0\0"), reasons.PACKAGE_FOREIGN),
+        "wild section": (_put(blob, core.HEADER_BYTES + 4, b"\xff\xff\xff\x7f"), reasons.PACKAGE_UNUSABLE),
+        "name is not ASCII": (_put(blob, NAME_AT, "ct\u00e9".encode()), reasons.PACKAGE_UNUSABLE),
+        "wild slot": (_put(blob, _place(blob, "limits"), struct.pack("<i", 99_999)), reasons.PACKAGE_UNUSABLE),
+    }
+
+
+def _put(blob: bytes, at: int, data: bytes) -> bytes:
+    return redigest(blob[:at] + data + blob[at + len(data) :])
+
+
+def _place(blob: bytes, section: str) -> int:
+    entry = core.HEADER_BYTES + core.SECTIONS.index(section) * core.ENTRY_BYTES
+    _, offset, _ = struct.unpack(core.ENTRY, blob[entry : entry + core.ENTRY_BYTES])
+    return int(offset)

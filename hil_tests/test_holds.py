@@ -1,0 +1,219 @@
+"""A held command on the device, with its keys: only a fresh OVERRIDE releases it, once; everything else drops it."""
+
+from __future__ import annotations
+
+import pytest
+from guard import Guard
+from stage import Stage
+
+from gantryguard.rig import cases, trace
+from gantryguard.rig.clock import MS
+from interposer.core import reasons
+from interposer.core.package import P_HOLD_MS, P_KEY_HOLD_MS
+
+PASSING, HOLDING, BLOCKING = range(3)
+HELD = cases.abdomen(kvp=140, ma=560, rotation_s=0.8, pitch=0.8, scan_length_mm=460)  # above the notification value
+NORMAL = cases.abdomen(kvp=140, ma=400, rotation_s=0.8, pitch=0.8, scan_length_mm=460)
+KEY_MS = 700
+SHORT_MS = 300
+
+pytestmark = pytest.mark.forked
+
+
+def hold(guard: Guard) -> bytes:
+    """Begin an exam of a very obese patient and have its parameters held; returns the held frame."""
+    context = guard.frame("exam_context", cases.VERY_OBESE)
+    assert guard.send(context) == context
+    held = guard.frame("scan_parameters", HELD.parameters)
+    assert guard.send(held) == b""
+    assert guard.said()[-1] == ("held", reasons.NOTIFICATION)
+    assert guard.pico.relay.closed
+    return held
+
+
+def left(guard: Guard) -> int:
+    """How many bytes have reached the gantry so far."""
+    return len(guard.pico.gantry_out.arrivals)
+
+
+def passes(guard: Guard, command: str, values: dict[str, float] | None = None) -> bool:
+    """Whether the next command reaches the gantry."""
+    frame = guard.frame(command, values)
+    return guard.send(frame) == frame
+
+
+def test_the_profile_fits_the_presses(guard: Guard) -> None:
+    params = guard.profile.package.table("params")
+    assert SHORT_MS < params[P_KEY_HOLD_MS] < KEY_MS < params[P_HOLD_MS]
+
+
+def test_override_releases_the_very_bytes_once_and_the_exam_goes_on(guard: Guard) -> None:
+    held = hold(guard)
+    before = left(guard)
+    guard.press("override", KEY_MS)
+    assert guard.pico.gantry_out.data[before:] == held
+    guard.press("override", KEY_MS)
+    assert guard.pico.gantry_out.data[before:] == held
+    assert passes(guard, "table_move", {"table_position_mm": 600, "move_speed_mm_s": 100})
+    assert passes(guard, "prepare")
+    assert passes(guard, "expose", {"series": 1})
+    status = guard.ask("status")
+    assert (status["released"], status["state"], status["proposal"]) == (1, PASSING, None)
+
+
+def test_a_released_frame_is_never_sent_again(guard: Guard) -> None:
+    held = hold(guard)
+    before = left(guard)
+    guard.press("override", KEY_MS)
+    assert guard.send(held) == b""
+    assert guard.said()[-1] == ("refuse", reasons.TOO_MANY_RETRIES)
+    guard.press("override", KEY_MS)
+    guard.pico.run_for(1500 * MS)
+    assert guard.send(held) == b""
+    guard.press("override", KEY_MS)
+    assert guard.pico.gantry_out.data[before:] == held
+
+
+def test_a_short_press_does_nothing(guard: Guard) -> None:
+    hold(guard)
+    before = left(guard)
+    for _ in range(3):
+        guard.press("override", SHORT_MS)
+    assert left(guard) == before
+    assert guard.ask("status")["state"] == HOLDING
+
+
+def test_a_bouncing_key_does_nothing(guard: Guard) -> None:
+    hold(guard)
+    before = left(guard)
+    for _ in range(60):
+        guard.pico.press("override")
+        guard.pico.run_for(9 * MS)
+        guard.pico.release("override")
+        guard.pico.run_for(4 * MS)
+    assert left(guard) == before
+
+
+def test_a_key_pressed_before_the_hold_does_nothing_until_it_is_pressed_anew(guard: Guard) -> None:
+    guard.pico.press("override")
+    guard.pico.run_for(100 * MS)
+    held = hold(guard)
+    before = left(guard)
+    guard.pico.run_for(1500 * MS)
+    assert left(guard) == before
+    guard.pico.release("override")
+    guard.pico.run_for(100 * MS)
+    assert left(guard) == before
+    guard.press("override", KEY_MS)
+    assert guard.pico.gantry_out.data[before:] == held
+
+
+def test_a_key_stuck_since_the_start_does_nothing(stage: Stage) -> None:
+    guard = stage.choose("ct")
+    guard.pico.press("override")
+    hold(guard.boot())
+    before = left(guard)
+    guard.pico.run_for(1500 * MS)
+    assert left(guard) == before
+
+
+def test_cancel_drops_the_frame(guard: Guard) -> None:
+    held = hold(guard)
+    before = left(guard)
+    guard.press("cancel", KEY_MS)
+    assert guard.said()[-1] == ("refuse", reasons.CANCELLED)
+    guard.press("override", KEY_MS)
+    assert left(guard) == before
+    assert passes(guard, "scan_parameters", dict(NORMAL.parameters))
+    assert held not in guard.pico.gantry_out.data
+
+
+@pytest.mark.parametrize("order", [("override", "cancel"), ("cancel", "override")])
+def test_both_keys_cancel(guard: Guard, order: tuple[str, str]) -> None:
+    hold(guard)
+    before = left(guard)
+    for key in order:
+        guard.pico.press(key)
+        guard.pico.run_for(200 * MS)
+    guard.pico.run_for(KEY_MS * MS)
+    assert left(guard) == before
+    assert guard.said()[-1] == ("refuse", reasons.CANCELLED)
+
+
+def test_keep_alive_passes_and_nothing_else_does(guard: Guard) -> None:
+    held = hold(guard)
+    before = left(guard)
+    assert passes(guard, "keep_alive")
+    assert not passes(guard, "prepare")
+    assert not passes(guard, "table_move", {"table_position_mm": 600, "move_speed_mm_s": 100})
+    assert guard.said()[-1][0] == "refuse"
+    assert passes(guard, "keep_alive")
+    assert left(guard) == before + 2 * len(guard.profile.encode("keep_alive", 0, {}))
+    assert held not in guard.pico.gantry_out.data
+
+
+def test_the_held_frame_again_is_still_held(guard: Guard) -> None:
+    held = hold(guard)
+    before = left(guard)
+    assert guard.send(held) == b""
+    assert guard.said()[-1] == ("held", reasons.NOTIFICATION)
+    guard.press("override", KEY_MS)
+    assert guard.pico.gantry_out.data[before:] == held
+
+
+def test_stop_passes_and_ends_the_hold(guard: Guard) -> None:
+    held = hold(guard)
+    stop = guard.frame("stop")
+    assert guard.send(stop) == stop
+    assert guard.said()[-1] == ("refuse", reasons.STOPPED)
+    before = left(guard)
+    guard.press("override", KEY_MS)
+    assert left(guard) == before
+    assert held not in guard.pico.gantry_out.data
+    assert passes(guard, "keep_alive")
+
+
+def test_a_key_pressed_while_stop_comes_releases_nothing(guard: Guard) -> None:
+    held = hold(guard)
+    guard.pico.press("override")
+    guard.pico.run_for(200 * MS)
+    stop = guard.frame("stop")
+    assert guard.send(stop) == stop
+    guard.pico.run_for(1000 * MS)
+    assert held not in guard.pico.gantry_out.data
+
+
+def test_nobody_decides(guard: Guard) -> None:
+    """The time-out becomes a block, in which OVERRIDE does nothing and CANCEL acknowledges."""
+    held = hold(guard)
+    hold_ms = guard.profile.package.table("params")[P_HOLD_MS]
+    began = guard.verdicts[-1]
+    guard.pico.run_until(began + (hold_ms - 100) * MS)
+    assert guard.pico.relay.closed
+    guard.pico.run_for(200 * MS)
+    assert not guard.pico.relay.closed
+    assert guard.said()[-1] == ("refuse", reasons.HOLD_TIMEOUT)
+    opened = guard.times(trace.CONTACT, 0)[-1]
+    print(f"relay open {(opened - began) / MS:.1f} ms after the hold began, of {hold_ms} ms")
+    guard.press("override", KEY_MS)
+    assert not guard.pico.relay.closed
+    guard.press("cancel", KEY_MS)
+    assert guard.pico.relay.closed
+    assert passes(guard, "keep_alive")
+    assert held not in guard.pico.gantry_out.data
+
+
+def test_the_lamps_tell_the_states(guard: Guard) -> None:
+    """Green alone; green with red flashing while held; red alone while blocked."""
+    assert (guard.pico.lamp_green, guard.pico.lamp_red) == (True, False)
+    hold(guard)
+    guard.pico.run_for(600 * MS)
+    assert guard.pico.lamp_green
+    assert len(guard.times(trace.LAMP_RED, 1)) >= 3
+    assert not passes(guard, "expose", {"series": 1})  # out of sequence: a block
+    guard.pico.run_for(100 * MS)
+    assert (guard.pico.lamp_green, guard.pico.lamp_red) == (False, True)
+    flashes = len(guard.times(trace.LAMP_RED, 1))
+    guard.pico.run_for(600 * MS)
+    assert len(guard.times(trace.LAMP_RED, 1)) == flashes
+    assert guard.ask("status")["state"] == BLOCKING

@@ -1,0 +1,51 @@
+"""`gantryguard firmware`: one file that turns a Pico into a guard."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gantryguard import paths
+from gantryguard.client.device_image import build_uf2
+from gantryguard.client.image import micropython_uf2
+from gantryguard.errors import UserError
+from gantryguard.profiles.files import read_package
+from gantryguard.rig.board import load_board
+
+app = typer.Typer(help="Build and flash the device image.", no_args_is_help=True)
+
+Profile = Annotated[str, typer.Option("--profile", help="Folder name in models/.")]
+Image = Annotated[Path | None, typer.Option("--micropython", help="Your copy of the official UF2.")]
+
+
+@app.command()
+def build(
+    profile: Profile = "ct",
+    micropython: Image = None,
+    output: Annotated[Path | None, typer.Option("--output", help="Where to write the UF2.")] = None,
+) -> None:
+    """Build one UF2 from MicroPython, the firmware and a profile's package."""
+    target = output or paths.BUILD / f"gantryguard-{profile}.uf2"
+    image = micropython_uf2(micropython, print)
+    uf2 = build_uf2(image, load_board(), {"package.bin": read_package(profile)})
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(uf2)
+    print(f"{target}  {len(uf2)} bytes")
+
+
+@app.command()
+def flash(
+    drive: Annotated[Path, typer.Argument(help="The drive that a Pico in BOOTSEL mode shows (RPI-RP2).")],
+    profile: Profile = "ct",
+    micropython: Image = None,
+) -> None:
+    """Build the image and copy it to a Pico in BOOTSEL mode."""
+    if not (drive / "INFO_UF2.TXT").is_file():
+        remedy = "hold BOOTSEL while plugging the board in, and name the drive that appears."
+        raise UserError(f"{drive} is not a Pico in BOOTSEL mode.", remedy=remedy, exit_code=6)
+    build(profile, micropython, None)
+    shutil.copyfile(paths.BUILD / f"gantryguard-{profile}.uf2", drive / "gantryguard.uf2")
+    print("Flashed. The board restarts by itself; `gantryguard device status` shows it.")

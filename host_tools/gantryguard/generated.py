@@ -1,0 +1,43 @@
+"""Everything generated and committed: `--check` compares it with what its sources give, `--write` renews it."""
+
+from __future__ import annotations
+
+import sys
+
+from gantryguard.errors import UserError
+from gantryguard.learning import artefacts
+from gantryguard.profiles import docs
+
+
+def check() -> None:
+    """Raise UserError (exit 4) where a committed file differs."""
+    docs.check()
+    differing = artefacts.check(say=_tell)
+    if differing:
+        files = ", ".join(differing)
+        raise UserError(f"models/ct: {files} not as the sources and the seed give.", remedy="run `make gen`.", exit_code=4)
+    _say("gen-check: documents, networks, package, golden vectors and model card are what their sources give")
+
+
+def write() -> None:
+    """Renew every generated file."""
+    docs.write()
+    for name in artefacts.write(say=_tell):
+        _say(f"wrote models/ct/{name}")
+
+
+def _tell(done: float, text: str) -> None:
+    _say(f"{done:5.0%}  {text}")
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    try:
+        {"--check": check, "--write": write}[sys.argv[1]]()
+    except UserError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(error.exit_code)

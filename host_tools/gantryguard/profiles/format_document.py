@@ -1,0 +1,155 @@
+"""Byte tables of a package as Markdown, read from core's own source, so that they cannot drift from it."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import ModuleType
+
+from interposer.core import codec, limits, link, network, package, quantities
+
+_CONSTANT = re.compile(r"^([A-Z][A-Z0-9_]*) = const\((\d+)\)(?:  # (.*))?$", re.MULTILINE)
+HEADER_FIELDS = (
+    ("magic", f"`{package.MAGIC.decode()}`"),
+    ("format", f"{package.FORMAT}"),
+    ("mode", f"{package.MONITOR} monitor, {package.ENFORCE} enforce"),
+    ("length", "bytes of the whole file"),
+    ("layout hash", "first 4 bytes of the SHA-256 of the layout text in `core/package.py`"),
+    ("board hash", "first 4 bytes of the SHA-256 of the board's name"),
+    ("counter", "security counter: a device takes no package with a lower one"),
+    ("sections", f"{len(package.SECTIONS)}"),
+    ("words per entry", f"{package.ENTRY_BYTES // 4}"),
+    ("name", "UTF-8, padded with zeros"),
+    ("digest", "SHA-256 over everything but these 32 bytes"),
+)
+CONTENTS = {
+    "params": "counts, times and replies, see below",
+    "framings": "two framing records: console to gantry, gantry to console",
+    "commands": "command records of both directions",
+    "fields": "field records; a command has a stretch of them",
+    "ranges": "by field slot: lowest, highest, value before it is known",
+    "states": "start values of the session memory",
+    "sequence": "by state and command: the following state, -1 where the command may not come",
+    "rows": "row programs; each command has its own, see below",
+    "curves": "tables of log2 and 2^x, then knots of curves and members of sets",
+    "limits": "limit records; a command has a stretch of them",
+    "latches": "pairs (memory slot, source slot); a command has a stretch of them",
+    "nets": "network records, then their layers, biases, inputs, outputs and thresholds",
+    "weights": "int8 weights, row by row of the output",
+    "executables": "by field slot: what a correction may set it to",
+    "derived": "pairs (field slot, row slot): fields that follow a correction",
+    "policy": "by reason code: 0 block, 1 momentary, 2 refuse the frame alone",
+    "names": "UTF-8 lines for the host; see `profiles/names.py`",
+}
+
+
+@dataclass(frozen=True)
+class Record:
+    """A record of a table: its constants in core by prefix."""
+
+    title: str
+    module: ModuleType
+    prefix: str
+    words: int
+    remark: str = ""
+
+
+RECORDS = (
+    Record("params", package, "P_", package.P_PARAMS),
+    Record("framing", link, "F_", link.FRAMING_WORDS, "Places are counted from the first byte of the frame."),
+    Record("command", codec, "C_", codec.COMMAND_WORDS),
+    Record("limit", limits, "L_", limits.LIMIT_WORDS),
+    Record("executable", package, "E_", package.EXECUTABLE_WORDS),
+    Record("network", network, "N_", network.NET_WORDS, "Words are counted from the start of the section."),
+    Record("layer", network, "Y_", network.LAYER_WORDS),
+    Record("output", network, "O_", network.OUTPUT_WORDS),
+)
+
+
+def format_document() -> str:
+    """The whole document."""
+    parts = [
+        "# Format of a profile package",
+        "Generated from `firmware/interposer/core`: change the sources, not this page. A package is data only. All numbers "
+        "are little-endian; a word is an int32. Slots are places in the value vector: fields, then session memory, then rows.",
+        "## Verification\n\nThe first rule that fails gives the reason, and nothing of the package is used.\n\n" + _rules(),
+        "## Header\n\n" + _header(),
+        "## Sections\n\n" + _sections(),
+        *(_record(record) for record in RECORDS),
+        _field_record(),
+        _rows(),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _rules() -> str:
+    """The rule list at the top of `package.py`."""
+    text = inspect.getdoc(package) or ""
+    rules = re.findall(r"^ (\d)\. (.+?)\s{2,}([A-Z_]+)$", text, re.MULTILINE)
+    assert len(rules) >= 7
+    return _table(("", "rule", "reason otherwise"), [(number, rule, f"`{reason}`") for number, rule, reason in rules])
+
+
+def _header() -> str:
+    """The header's fields with places and sizes from the format string of core."""
+    codes = re.findall(r"(\d*)([a-zA-Z])", package.HEADER.replace("4x", "x"))
+    rows, at = [], 0
+    names = iter(HEADER_FIELDS)
+    for count, code in codes:
+        size = 4 if code == "x" else struct.calcsize(f"<{count}{code}")
+        name, text = ("reserved", "zeros") if code == "x" else next(names)
+        rows.append((f"{at}-{at + size - 1}", str(size), name, text))
+        at += size
+    assert at == package.HEADER_BYTES
+    entry = f"Then one entry of {package.ENTRY_BYTES} bytes per section: number, offset from the start of the file, bytes."
+    return _table(("byte", "size", "field", "content"), rows) + "\n\n" + entry
+
+
+def _sections() -> str:
+    rows = []
+    for number, name in enumerate(package.SECTIONS):
+        kind = "bytes" if name in package.BYTE_SECTIONS else "words"
+        rows.append((str(number), f"`{name}`", kind, CONTENTS[name]))
+    return _table(("number", "section", "of", "content"), rows)
+
+
+def _record(record: Record) -> str:
+    """A record's words: constants of one prefix with the comments that stand beside them."""
+    rows = [
+        (number, f"`{name}`", comment)
+        for name, number, comment in _CONSTANT.findall(inspect.getsource(record.module))
+        if name.startswith(record.prefix) and int(number) < record.words
+    ]
+    remark = f"\n\n{record.remark}" if record.remark else ""
+    return f"## Record: {record.title}, {record.words} words{remark}\n\n" + _table(("word", "name", "content"), rows)
+
+
+def _field_record() -> str:
+    kinds = _between(codec, "U8", "DECIMAL")
+    text = f"## Record: field, {codec.FIELD_WORDS} words\n\nKind, place in the frame (or number of the argument), slot."
+    return f"{text} Kinds:\n\n" + _table(("code", "name", "content"), kinds)
+
+
+def _rows() -> str:
+    kinds = _between(quantities, "AFFINE", "LARGEST")
+    text = (
+        f"## Row of a program, {quantities.ROW_WORDS} words and two words per term\n\n"
+        "Kind, destination, lowest, highest, a, b, terms; then per term: source slot, coefficient. The result is clamped to "
+        "lowest..highest. Kinds:\n\n"
+    )
+    return text + _table(("code", "name", "content"), kinds)
+
+
+def _between(module: ModuleType, first: str, last: str) -> list[tuple[str, ...]]:
+    """Constants of a module's source from one name to another."""
+    found = _CONSTANT.findall(inspect.getsource(module))
+    names = [name for name, _, _ in found]
+    return [(number, f"`{name}`", text) for name, number, text in found[names.index(first) : names.index(last) + 1]]
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)

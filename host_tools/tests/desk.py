@@ -1,0 +1,148 @@
+"""The firmware's bridge on a desk: the real decision core and the real `Bridge`, with ports and pins that only remember.
+
+For questions that need millions of steps. Whatever depends on the chip is asked on the emulated one (`hil_tests`).
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+from typing import Any
+
+from gantryguard.profiles.profile import Profile
+from gantryguard.rig.board import load_board, render_board_py
+from interposer.core.gate import CANCEL_DOWN, OVERRIDE_DOWN
+from interposer.core.network import layers
+from interposer.core.reasons import NONE
+from interposer.core.verdict import Judge
+
+
+class Pin:
+    """A pin that keeps its level."""
+
+    IN, OUT, PULL_UP, PULL_DOWN = range(4)
+
+    def __init__(self, number: int, _mode: int = 0, _pull: int = -1, value: int = 0) -> None:
+        self.number = number
+        self.level = value
+
+    def __call__(self, level: int | None = None) -> int:
+        if level is not None:
+            self.level = level
+        return self.level
+
+
+class DeskPort:
+    """A port: `arrive` is what comes in, `left` is what went out."""
+
+    def __init__(self) -> None:
+        self.chunk = bytearray(128)
+        self.waiting = b""
+        self.left: list[bytes] = []
+
+    def arrive(self, data: bytes) -> None:
+        self.waiting += data
+
+    def take(self, _wanted: int, _now: int) -> int:
+        count = min(len(self.waiting), len(self.chunk))
+        self.chunk[:count] = self.waiting[:count]
+        self.waiting = self.waiting[count:]
+        return count
+
+    def send(self, buffer: bytes, start: int, count: int) -> int:
+        self.left.append(bytes(buffer[start : start + count]))
+        return count
+
+    def has_room(self, _count: int) -> bool:
+        return True
+
+    def finish(self) -> None:
+        pass
+
+
+class DeskRelay:
+    """A relay whose contact obeys at once, unless it is `stuck`."""
+
+    def __init__(self) -> None:
+        self.closed = False
+        self.stuck = False
+
+    def open(self) -> None:
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+    def agrees(self) -> bool:
+        return not self.stuck
+
+    def settle(self) -> bool:
+        return self.agrees()
+
+
+class DeskKeys:
+    """Debounced keys, as levels."""
+
+    def __init__(self) -> None:
+        self.levels = 0
+
+    def read(self, _now: int) -> int:
+        return self.levels
+
+    def set(self, *, override: bool | None = None, cancel: bool | None = None) -> None:
+        for bit, down in ((OVERRIDE_DOWN, override), (CANCEL_DOWN, cancel)):
+            if down is not None:
+                self.levels = self.levels | bit if down else self.levels & ~bit
+
+
+def _firmware() -> Any:
+    """The bridge and lamp modules, imported over a `machine` with nothing but pins and the generated board record."""
+    if "machine" not in sys.modules:
+        machine = types.ModuleType("machine")
+        machine.Pin = Pin  # type: ignore[attr-defined]  # a stand-in module
+        sys.modules["machine"] = machine
+        record = types.ModuleType("interposer.hal.board_record")
+        exec(render_board_py(load_board()), record.__dict__)
+        import interposer.hal
+
+        sys.modules["interposer.hal.board_record"] = record
+        interposer.hal.board_record = record  # type: ignore[attr-defined]  # generated into the device image only
+    from interposer import bridge
+    from interposer.hal import panel
+
+    return types.SimpleNamespace(Bridge=bridge.Bridge, Lamp=panel.Lamp)
+
+
+class Desk:
+    """A guard on the desk. Time is `now` in ms and moves by `wait`."""
+
+    def __init__(self, profile: Profile, death: int = NONE, start_ms: int = 0) -> None:
+        firmware = _firmware()
+        self.profile = profile
+        self.now = start_ms
+        self.console, self.gantry = DeskPort(), DeskPort()
+        self.relay, self.keys = DeskRelay(), DeskKeys()
+        judge = Judge(profile.package, layers)
+        lamps = (firmware.Lamp(16), firmware.Lamp(17))
+        self.bridge = firmware.Bridge(
+            profile.package, judge, self.console, self.gantry, self.relay, *lamps, self.keys, death, start_ms
+        )
+
+    def step(self) -> None:
+        """One turn of the loop."""
+        self.bridge.step(self.now & 0x3FFFFFFF)
+
+    def send(self, frame: bytes) -> list[bytes]:
+        """Console bytes, one turn; returns what left for the gantry in it."""
+        before = len(self.gantry.left)
+        self.console.arrive(frame)
+        while self.console.waiting:
+            self.step()
+        return self.gantry.left[before:]
+
+    def wait(self, duration_ms: int, grain_ms: int = 20) -> None:
+        """Let time pass, a turn every `grain_ms`."""
+        end = self.now + duration_ms
+        while self.now < end:
+            self.now = min(self.now + grain_ms, end)
+            self.step()

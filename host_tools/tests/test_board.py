@@ -1,0 +1,70 @@
+"""The board record: what is loaded, what is refused, what the firmware gets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gantryguard import paths
+from gantryguard.errors import UserError
+from gantryguard.rig.board import load_board, load_board_file, render_board_py
+
+TEXT = (paths.BOARDS / "pico" / "board.toml").read_text()
+
+
+def test_the_pico_as_wired() -> None:
+    board = load_board()
+    assert (board.console_uart, board.console_tx, board.console_rx) == (0, 0, 1)
+    assert (board.gantry_uart, board.gantry_tx, board.gantry_rx) == (1, 4, 5)
+    assert (board.relay, board.relay_contact, board.lamp_red, board.lamp_green) == (14, 13, 16, 17)
+    assert (board.key_override, board.key_cancel, board.key_active) == (18, 19, 0)
+    assert (board.relay_operate_us, board.contact_timeout_ms, board.debounce_ms) == (1000, 20, 20)
+
+
+def test_the_firmware_s_module_is_plain_and_stable() -> None:
+    text = render_board_py(load_board())
+    assert text == render_board_py(load_board())
+    names: dict[str, object] = {}
+    exec(text, names)
+    assert names["NAME"] == "pico"
+    assert names["RELAY"] == 14
+    assert names["CONTACT_CLOSED_LEVEL"] == 1
+    assert "RELAY_OPERATE_MS" not in names
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field"),
+    [
+        ("drive = 14", "drive = 15", "relay.drive is GP15"),
+        ('pull = "down"', 'pull = "up"', "relay.pull"),
+        ("closed_level = 1    #", "closed_level = 0    #", "relay.pull"),
+        ("contact_timeout_ms = 20", "contact_timeout_ms = 1", "relay.contact_timeout_ms"),
+        ("drive = 14", "drive = 16", "lamps.red uses GP16 like relay.drive"),
+        ("drive = 14", "drive = 29", "relay.drive is 29"),
+        ("drive = 14", "drive = true", "relay.drive is True"),
+        ("red = 16", "", "lamps.red is None"),
+        ("tx = 0", "tx = 4", "console.tx is GP4"),
+        ("rx = 5", "rx = 6", "gantry.rx is GP6"),
+        ("uart = 1\ntx = 4\nrx = 5", "uart = 0\ntx = 12\nrx = 29", "gantry.rx"),
+        ("uart = 1\ntx = 4\nrx = 5", "uart = 0\ntx = 12\nrx = 13", "gantry.uart"),
+        ('name = "pico"', "", "name must be"),
+        ('name = "pico"', 'name = "', "is not TOML"),
+    ],
+)
+def test_an_unsafe_or_broken_record_is_refused(old: str, new: str, field: str, tmp_path: Path) -> None:
+    assert old in TEXT
+    path = tmp_path / "board.toml"
+    path.write_text(TEXT.replace(old, new))
+    with pytest.raises(UserError) as error:
+        load_board_file(path)
+    assert field in error.value.message
+    assert str(path) in error.value.message
+    assert error.value.exit_code == 4
+    assert error.value.remedy
+
+
+def test_an_unknown_board_is_refused() -> None:
+    with pytest.raises(UserError, match="cannot be read") as error:
+        load_board("nonesuch")
+    assert error.value.exit_code == 4

@@ -1,0 +1,149 @@
+"""The device image: UF2, bytecode and filesystem, their determinism, and that the result boots."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gantryguard import paths
+from gantryguard.client import bytecode
+from gantryguard.client.device_image import (
+    FS_OFFSET,
+    build_filesystem,
+    build_flash,
+    device_files,
+    read_filesystem,
+)
+from gantryguard.client.uf2 import FLASH_BYTES, from_uf2, to_uf2
+from gantryguard.errors import UserError
+from gantryguard.rig.board import Board, load_board
+from gantryguard.rig.clock import S
+from gantryguard.rig.pico import EmulatedPico
+
+
+@pytest.fixture
+def board() -> Board:
+    return load_board()
+
+
+@pytest.fixture
+def firmware(tmp_path: Path) -> Path:
+    """A firmware folder of its own, shaped like the real one."""
+    for name, text in {
+        "boot.py": "",
+        "main.py": "import interposer.app\n",
+        "interposer/__init__.py": "",
+        "interposer/app.py": (
+            "from machine import Pin, UART\n"
+            "from interposer.hal import board_record as board\n"
+            "uart = UART(board.CONSOLE_UART, 115200, tx=Pin(board.CONSOLE_TX), rx=Pin(board.CONSOLE_RX))\n"
+            "with open('package.bin', 'rb') as file:\n"
+            "    uart.write(file.read() + board.NAME.encode())\n"
+        ),
+        "interposer/app.pyi": "uart: object\n",
+        "interposer/hal/__init__.py": "",
+        "tests/test_app.py": "raise SystemExit\n",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def test_only_the_device_s_own_files_go_in(firmware: Path, board: Board) -> None:
+    files = device_files(board, {"package.bin": b"p"}, firmware)
+    assert sorted(files) == [
+        "boot.py",
+        "interposer/__init__.mpy",
+        "interposer/app.mpy",
+        "interposer/hal/__init__.mpy",
+        "interposer/hal/board_record.mpy",
+        "main.py",
+        "package.bin",
+    ]
+    assert files["main.py"] == b"import interposer.app\n"
+    assert files["interposer/app.mpy"].startswith(b"M\x06")
+
+
+def test_equal_sources_give_equal_bytes(
+    firmware: Path, board: Board, micropython_uf2: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    first = build_flash(micropython_uf2, device_files(board, {"b": b"2", "a": b"1"}, firmware))
+    monkeypatch.setattr(paths, "BUILD", tmp_path / "elsewhere")
+    second = build_flash(micropython_uf2, device_files(board, {"a": b"1", "b": b"2"}, firmware))
+    assert first == second
+    assert to_uf2(first) == to_uf2(second)
+    assert str(tmp_path).encode() not in first
+
+
+def test_uf2_round_trip(micropython_uf2: Path) -> None:
+    flash = build_flash(micropython_uf2, {"deep/er/file.bin": bytes(range(256)) * 40, "main.py": b"pass"})
+    uf2 = to_uf2(flash)
+    assert len(flash) == FLASH_BYTES
+    assert len(uf2) % 512 == 0
+    assert from_uf2(uf2) == flash
+    assert flash[:FS_OFFSET] == from_uf2(micropython_uf2.read_bytes())[:FS_OFFSET]
+    assert read_filesystem(flash) == {"deep/er/file.bin": bytes(range(256)) * 40, "main.py": b"pass"}
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda uf2: uf2[:-1],
+        lambda _uf2: b"",
+        lambda uf2: b"X" + uf2[1:],
+        lambda uf2: uf2[:511] + b"X" + uf2[512:],
+        lambda uf2: uf2[:12] + bytes(4) + uf2[16:],  # address outside flash
+        lambda uf2: uf2[:28] + bytes(4) + uf2[32:],  # another chip's family
+    ],
+)
+def test_a_foreign_uf2_is_refused(spoil: object, micropython_uf2: Path) -> None:
+    with pytest.raises(UserError, match="not a UF2 for the Pico") as error:
+        from_uf2(spoil(micropython_uf2.read_bytes()))  # type: ignore[operator]  # parametrised by a callable
+    assert error.value.exit_code == 3
+
+
+def test_a_syntax_error_names_file_and_line(firmware: Path, board: Board) -> None:
+    (firmware / "interposer" / "bad.py").write_text("good = 1\nbad = = 2\n")
+    with pytest.raises(UserError, match=r"interposer/bad\.py, line 2: SyntaxError") as error:
+        device_files(board, firmware=firmware)
+    assert error.value.exit_code == 3
+
+
+def test_a_missing_entry_is_named(firmware: Path, board: Board) -> None:
+    (firmware / "boot.py").unlink()
+    with pytest.raises(UserError, match=r"lacks boot\.py"):
+        device_files(board, firmware=firmware)
+
+
+def test_too_many_files_are_refused() -> None:
+    with pytest.raises(UserError, match="do not fit"):
+        build_filesystem({"big": bytes(352 * 4096)})
+
+
+def test_a_second_build_compiles_nothing(firmware: Path, board: Board, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(paths, "BUILD", tmp_path / "build")
+    first = device_files(board, firmware=firmware)
+
+    def compile_again(_source: bytes, name: str) -> bytes:
+        raise AssertionError(f"{name} is compiled again")
+
+    monkeypatch.setattr(bytecode, "_compile", compile_again)
+    assert device_files(board, firmware=firmware) == first
+    (firmware / "interposer" / "app.py").write_text("changed = True\n")
+    with pytest.raises(AssertionError, match=r"interposer/app\.py is compiled again"):
+        device_files(board, firmware=firmware)
+
+
+def test_the_image_boots(firmware: Path, board: Board, micropython_uf2: Path) -> None:
+    flash = build_flash(micropython_uf2, device_files(board, {"package.bin": b"bytes of "}, firmware))
+    pico = EmulatedPico(from_uf2(to_uf2(flash)), board)
+    assert pico.run_while(lambda: pico.console_out.data != b"bytes of pico", 1 * S)
+
+
+def test_the_interposer_package_of_this_checkout_compiles() -> None:
+    modules = sorted((paths.FIRMWARE / "interposer").rglob("*.py"))
+    assert modules
+    for path in modules:
+        name = path.relative_to(paths.FIRMWARE).as_posix()
+        assert bytecode.compile_module(path.read_bytes(), name)

@@ -1,0 +1,296 @@
+"""From profile sources to trained networks: features, training, thresholds, the vectorised judge, metrics, artefacts."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from array import array
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gantryguard import paths
+from gantryguard.clinic import objectives, schema
+from gantryguard.clinic.anomalies import make_anomalies
+from gantryguard.clinic.commands import Commands
+from gantryguard.clinic.generator import generate
+from gantryguard.clinic.scanner import reference_scanner
+from gantryguard.errors import UserError
+from gantryguard.learning import artefacts, evaluate, features, onnx_graph, reference, train
+from gantryguard.learning.pipeline import Pipeline, nets_of
+from gantryguard.profiles.nets import TrainedLayer, TrainedNet
+from gantryguard.profiles.package import build, compile_profile
+from gantryguard.profiles.profile import Profile
+from interposer.core import network as core
+from interposer.core.reasons import ABNORMAL, ABNORMAL_FOR_CONTEXT, BAD_FIELD, BLOCK, PASS
+from interposer.core.verdict import Judge
+
+SMALL = train.Recipe(normals=6000, held_out=18 * 300, epochs=2)
+GOLDEN_IN_TEST = 10_000
+IN_CORE = 600
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The CT profile with features as its sources give them."""
+    place = tmp_path_factory.mktemp("ct")
+    for source in (paths.MODELS / "ct").glob("*.toml"):
+        shutil.copy(source, place)
+    (place / "features.toml").write_text(features.render(objectives.tables()), encoding="utf-8")
+    return place
+
+
+@pytest.fixture(scope="module")
+def nets(folder: Path) -> list[TrainedNet]:
+    return train.train_profile(folder, 5, recipe=SMALL)
+
+
+@pytest.fixture(scope="module")
+def profile(folder: Path, nets: list[TrainedNet]) -> Profile:
+    return Profile(build(folder, nets))
+
+
+def normals(rows: int, seed: int = 77) -> Commands:
+    return generate(rows, scanner=reference_scanner(), seed=seed)
+
+
+def normals_and_anomalies(rows: int = 400) -> Commands:
+    scanner = reference_scanner()
+    return Commands.concat([normals(rows), make_anomalies(normals(4000, 78), 9, scanner=scanner, per_kind=6).commands])
+
+
+# ---- features
+
+
+def test_features_follow_from_the_protocol_table() -> None:
+    assert (paths.MODELS / "ct" / "features.toml").read_text(encoding="utf-8") == features.render(objectives.tables())
+
+
+def test_every_network_is_declared_as_compiled(folder: Path) -> None:
+    compiled = compile_profile(folder).networks
+    assert [network.name for network in compiled] == [declared.name for declared in features.NETWORKS]
+    assert [train.is_denoising(network) for network in compiled] == [True] + [False] * (len(compiled) - 1)
+
+
+def test_usual_dose_and_length_are_those_of_the_generator(folder: Path) -> None:
+    """Without spread the generator's dose is the expected one: the median excess is about 0 for every objective."""
+    profile = Profile.load(folder)
+    for name in schema.OBJECTIVES:
+        commands = generate(800, scanner=reference_scanner(), seed=3, objectives=(name,), localiser_share=0)
+        matrix = profile.matrix_from(commands.columns)
+        profile.evaluate(matrix, train.COMMAND)
+        excess = np.median(matrix[:, profile.slot("excess_dose")]) / 1024
+        assert abs(excess) < 0.15, name  # octaves; a protocol that is asked for more than the tube gives is lower
+        longer = np.median(matrix[:, profile.slot("n_length")] - matrix[:, profile.slot("n_usual_length")])
+        assert abs(longer) <= 10 or name == "perfusion", name  # axial lengths are whole increments
+
+
+def test_no_predicting_network_sees_what_it_is_to_say() -> None:
+    for declared in features.NETWORKS[1:]:
+        assert not set(declared.inputs) & set(declared.targets)
+
+
+# ---- training
+
+
+def test_training_is_reproducible(folder: Path, nets: list[TrainedNet]) -> None:
+    again = train.train_profile(folder, 5, recipe=SMALL)
+    assert build(folder, again) == build(folder, nets)
+    assert [onnx_graph.export(net) for net in again] == [onnx_graph.export(net) for net in nets]
+    other = train.train_profile(folder, 6, recipe=SMALL)
+    assert build(folder, other) != build(folder, nets)
+
+
+def test_training_tells_its_progress(folder: Path) -> None:
+    told: list[float] = []
+    train.train_profile(folder, 5, lambda done, _text: told.append(done), train.Recipe(normals=600, held_out=18 * 20, epochs=1))
+    assert told == sorted(told)
+    assert told[-1] == 1.0
+
+
+def test_thresholds_hold_the_budget_on_what_they_were_set_by() -> None:
+    scores = np.arange(10_000, dtype=np.int64)
+    threshold = train._threshold(scores, train.Recipe(budget=0.001, margin=1.0))
+    assert (scores > threshold).mean() == 0.001
+    assert train._threshold(scores, train.Recipe(budget=0.001, margin=1.1)) == int(threshold * 1.1)
+
+
+def test_networks_never_block_and_fit_the_device(nets: list[TrainedNet]) -> None:
+    for net in nets:
+        assert (net.thresholds[:, 1] == train.NEVER).all()
+        assert (net.thresholds[:, 0] < train.NEVER).all()
+    train.check_size(nets)
+    assert sum(net.macs for net in nets) <= train.MOST_MACS
+
+
+def test_networks_beyond_the_device_are_refused(nets: list[TrainedNet]) -> None:
+    wide = TrainedLayer(np.zeros((100, 61), np.int8), np.zeros(100, np.int32), 6)
+    with pytest.raises(UserError, match="6100 multiplications"):
+        train.check_size([TrainedNet("wide", (wide,), nets[0].thresholds)])
+
+
+# ---- the vectorised judge
+
+
+def test_pipeline_equals_the_judge_of_the_device(profile: Profile) -> None:
+    commands = normals_and_anomalies()
+    pipeline = Pipeline(profile)
+    raw = profile.matrix_from(commands.columns)
+    evaluated = raw.copy()
+    profile.evaluate(evaluated, train.COMMAND)
+    result = pipeline.assess(evaluated)
+    judge = Judge(profile.package, core.layers)
+    index = profile.command(train.COMMAND)
+    for row in range(len(commands)):
+        if np.abs(raw[row]).max() >= 1 << 30:
+            continue
+        judge.assess(array("i", raw[row].tolist()), index)
+        assert judge.verdict == result.verdict[row]
+        assert judge.reason == result.reason[row]
+        assert judge.blamed == result.blamed[row]
+        assert list(judge.scores) == result.scores[row].tolist()
+        assert list(judge.thresholds) == result.thresholds[row].tolist()
+    assert {ABNORMAL, ABNORMAL_FOR_CONTEXT} & set(result.reason.tolist())
+    assert (result.verdict == PASS).any()
+    assert (result.verdict == BLOCK).any()
+
+
+def test_values_that_the_wire_cannot_carry_are_bad_fields(profile: Profile) -> None:
+    commands = normals(50).replace(ma=1e9)
+    result = Pipeline(profile).judge(commands)
+    assert (result.verdict == BLOCK).all()
+    assert (result.reason == BAD_FIELD).all()
+    assert (result.blamed == profile.slot("ma")).all()
+
+
+def test_a_package_can_be_built_again_from_its_own_networks(folder: Path, profile: Profile) -> None:
+    assert build(folder, nets_of(profile)) == profile.blob
+
+
+def test_pipeline_reads_back_what_was_trained(profile: Profile, nets: list[TrainedNet]) -> None:
+    for packed, net in zip(Pipeline(profile).nets, nets, strict=True):
+        assert onnx_graph.export(packed.net) == onnx_graph.export(net)
+        assert np.array_equal(packed.net.thresholds, net.thresholds)
+        assert np.array_equal(packed.net.output_weights, net.output_weights)
+
+
+# ---- parity of the trained networks
+
+
+def test_ten_thousand_vectors_agree_in_three_runtimes(profile: Profile) -> None:
+    pipeline = Pipeline(profile)
+    engine = core.Network(profile.package.table("nets"), profile.package.table("weights"), 64, len(profile.network_names))
+    rows = GOLDEN_IN_TEST
+    for index, (packed, inputs, targets) in enumerate(artefacts.golden_inputs(pipeline, 4, rows)):
+        outputs = reference.infer(packed.net, inputs)
+        assert np.array_equal(onnx_graph.run(onnx_graph.export(packed.net), inputs), outputs)
+        scores, worst = reference.score(packed.net, targets, outputs)
+        for row in range(0, rows, rows // IN_CORE):
+            values = array("i", bytes(4 * profile.size))
+            for slot, value in zip(packed.inputs, inputs[row], strict=True):
+                values[slot] = int(value)
+            shared = set(packed.inputs.tolist()) & set(packed.targets.tolist())
+            if not shared:
+                for slot, value in zip(packed.targets, targets[row], strict=True):
+                    values[slot] = int(value)
+            engine.run(index, values)
+            assert engine.output[: len(packed.targets)].tolist() == outputs[row].tolist()
+            if not shared:
+                assert (engine.scores[index], engine.worst) == (scores[row], worst[row])
+
+
+# ---- metrics
+
+
+@pytest.mark.parametrize(
+    ("hits", "trials", "low", "high"),
+    [
+        (0, 100, 0.0, 0.0362167),
+        (100, 100, 0.9637833, 1.0),
+        (5, 100, 0.0164319, 0.1128349),
+        (1, 10, 0.0025286, 0.4450161),
+        (50, 100, 0.3983211, 0.6016789),
+    ],
+)
+def test_clopper_pearson(hits: int, trials: int, low: float, high: float) -> None:
+    """Against tabulated values (quantiles of the beta distribution)."""
+    assert evaluate.interval(hits, trials) == pytest.approx((low, high), abs=1e-6)
+
+
+def test_clopper_pearson_with_many_trials() -> None:
+    """Mid-range of 400,000 trials: the Poisson limits for 33 are 22.7 and 46.3."""
+    low, high = evaluate.interval(33, 400_000)
+    assert low * 400_000 == pytest.approx(22.716, abs=0.02)
+    assert high * 400_000 == pytest.approx(46.344, abs=0.02)
+
+
+def test_evaluation_counts_what_the_pipeline_says(profile: Profile) -> None:
+    sample = evaluate.Sample(normals=3000, per_kind=5, sources=4000, seed=11)
+    metrics = evaluate.evaluate(profile, sample)
+    overall, contexts = metrics["overall"], metrics["contexts"]
+    assert isinstance(overall, dict)
+    assert isinstance(contexts, list)
+    assert [context["objective"] for context in contexts] == list(schema.OBJECTIVES)
+    assert sum(context["normals"] for context in contexts) == overall["normals"] == 3000
+    alarms = Pipeline(profile).judge(generate(3000, scanner=reference_scanner(), seed=11)).is_alarm()
+    assert overall["false_alarm_rate"] == pytest.approx(alarms.mean(), abs=1e-6)
+    assert sum(overall["false_alarms"].values()) == alarms.sum()
+    assert overall["recall_by_class"]["CF1"] == 1.0
+    assert json.loads(json.dumps(metrics)) == metrics
+
+
+# ---- what is committed
+
+
+@pytest.fixture(scope="module")
+def committed() -> Profile:
+    return Profile((artefacts.CT / artefacts.PACKAGE).read_bytes())
+
+
+def test_committed_golden_vectors_hold(committed: Profile) -> None:
+    told = json.loads((artefacts.CT / artefacts.GOLDEN).read_text(encoding="utf-8"))
+    for packed, vectors in zip(Pipeline(committed).nets, told["networks"], strict=True):
+        assert packed.net.name == vectors["name"]
+        inputs, targets, outputs = (
+            np.array([list(bytes.fromhex(row)) for row in vectors[key]]) for key in ("inputs", "targets", "outputs")
+        )
+        model = (artefacts.CT / f"{packed.net.name}.onnx").read_bytes()
+        assert np.array_equal(onnx_graph.run(model, inputs), outputs)
+        assert np.array_equal(reference.infer(packed.net, inputs), outputs)
+        scores, worst = reference.score(packed.net, targets, outputs)
+        assert scores.tolist() == vectors["scores"]
+        assert worst.tolist() == vectors["worst"]
+
+
+def test_committed_networks_are_good_enough(committed: Profile) -> None:
+    """Few false alarms of the networks, and gross anomalies are found: floors a little under the model card's figures."""
+    metrics = evaluate.evaluate(committed, evaluate.Sample(normals=60_000, per_kind=60, sources=30_000, seed=900_000))
+    overall = metrics["overall"]
+    assert isinstance(overall, dict)
+    assert overall["false_alarm_rate_networks"] <= 0.0003
+    recall = overall["recall_by_grade"]
+    assert recall["1"] >= 0.99
+    assert recall["2"] >= 0.88
+    assert recall["3"] >= 0.9
+    assert overall["f1_grades_1_3"] >= 0.93
+
+
+def test_check_names_what_differs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(artefacts, "contents", lambda *_rest: {"one": b"1", "two": b"2", "three": b"3"})
+    artefacts.write(tmp_path)
+    assert artefacts.check(tmp_path) == []
+    (tmp_path / "two").write_bytes(b"other")
+    (tmp_path / "three").unlink()
+    assert artefacts.check(tmp_path) == ["two", "three"]
+
+
+def test_artefacts_are_reproducible(folder: Path) -> None:
+    recipe = train.Recipe(normals=1000, held_out=18 * 50, epochs=1)
+    sample = evaluate.Sample(normals=1000, per_kind=3, sources=3000, seed=11)
+    first, second = (artefacts.contents(folder, 2, None, recipe, sample) for _ in range(2))
+    assert first == second
+    assert set(first) == {"features.toml", "package.bin", "golden.json", "MODEL_CARD.md"} | {
+        f"{declared.name}.onnx" for declared in features.NETWORKS
+    }
+    assert len(first["golden.json"]) < 200_000

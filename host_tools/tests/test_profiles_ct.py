@@ -1,0 +1,589 @@
+"""The CT profile, judged by core: a plausible exam passes, and every limit refuses what breaks it and nothing at its bound."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from profile_bench import ABDOMEN, CONTEXT, Desk, ct, injector, stated
+
+from gantryguard.clinic import schema
+from gantryguard.clinic.exams import Exam, generate_exams
+from gantryguard.clinic.scanner import reference_scanner
+from gantryguard.profiles.profile import Profile
+from interposer.core import codec, limits
+from interposer.core.package import POLICY_REFUSE
+from interposer.core.reasons import (
+    ALERT,
+    BAD_FIELD,
+    BLOCK,
+    HOLD,
+    NONE,
+    NOTIFICATION,
+    OUT_OF_SEQUENCE,
+    PASS,
+    REPEATED,
+    STALE,
+    reason_name,
+)
+from interposer.core.suggestion import Suggestion
+
+LOCALISER = ABDOMEN | {
+    "scan_mode": "localiser",
+    "ma": 35,
+    "rotation_s": 0,
+    "pitch": 0,
+    "collimation_mm": 5,
+    "slice_mm": 5,
+    "table_speed_mm_s": 100,
+}
+HEAD = ABDOMEN | {
+    "scan_mode": "axial",
+    "ma": 250,
+    "rotation_s": 1,
+    "collimation_mm": 20,
+    "scan_length_mm": 140,
+    "phantom_cm": 16,
+}
+PERFUSION = HEAD | {
+    "scan_mode": "stationary",
+    "kvp": 80,
+    "ma": 200,
+    "pitch": 0,
+    "collimation_mm": 40,
+    "scan_length_mm": 40,
+    "rotations": 30,
+}
+MOVE = {"table_position_mm": 500, "move_speed_mm_s": 100}
+
+
+def ready(context: Mapping[str, Any] | None = None, technique: Mapping[str, Any] | None = None) -> Desk:
+    """An exam whose context, and technique if one is given, were let through."""
+    desk = Desk(ct())
+    assert desk.send("exam_context", CONTEXT | dict(context or {})) == PASS
+    move(desk, MOVE["table_position_mm"])
+    if technique is not None:
+        assert desk.send("scan_parameters", stated(ct(), technique)) == PASS
+    return desk
+
+
+def report(desk: Desk, **status: Any) -> None:
+    """The gantry says how it stands; what is not named is as it was."""
+    known = ("gantry_position_mm", "gantry_tilt_now_deg", "gantry_dose_mgy")
+    values = {name: ct().from_raw(name, desk.judge.exam.values[ct().slot(name)]) for name in known}
+    frame = ct().encode("status", 0, values | status)
+    desk.judge.follow(frame, len(frame))
+
+
+def move(desk: Desk, position_mm: float) -> None:
+    """Send the table somewhere, where it arrives."""
+    assert desk.send("table_move", MOVE | {"table_position_mm": position_mm}) == PASS
+    report(desk, gantry_position_mm=position_mm)
+
+
+def gantry_refuses(desk: Desk) -> None:
+    """The gantry itself refuses the last command."""
+    frame = ct().encode("refuse", desk.sequence, {"reason": 128})
+    desk.judge.follow(frame, len(frame))
+
+
+def remembered(desk: Desk, name: str) -> int:
+    """Raw value of a memory."""
+    value: int = desk.judge.exam.values[ct().slot(name)]
+    return value
+
+
+def expose(desk: Desk) -> int:
+    """Prepare and expose; the first verdict that is no pass, or PASS."""
+    return desk.send("prepare") or desk.send("expose", {"series": 1})
+
+
+# ---- exams that pass
+
+
+def test_an_adult_abdomen_exam_passes() -> None:
+    desk = ready(technique=LOCALISER)
+    assert expose(desk) == PASS
+    assert desk.send("keep_alive") == PASS
+    assert desk.send("scan_parameters", stated(ct(), ABDOMEN)) == PASS
+    assert expose(desk) == PASS
+    accumulated = desk.judge.exam.values[ct().slot("accumulated_ctdivol_mgy")] / 100
+    assert accumulated == pytest.approx(7.0 + 0.1, rel=0.02)
+    assert desk.send("stop") == PASS
+    assert desk.send("exam_context", CONTEXT | {"exam_number": 101, "age_years": 51}) == PASS
+    assert desk.judge.exam.values[ct().slot("accumulated_ctdivol_mgy")] == 0
+
+
+def test_a_tilted_head_passes_after_its_tilt_command() -> None:
+    desk = ready({"objective": "head"}, HEAD | {"tilt_deg": -15})
+    assert desk.send("prepare") == BLOCK
+    assert desk.limit() == "gantry stands at the tilt"
+    assert desk.send("tilt", {"gantry_tilt_deg": -15}) == PASS
+    report(desk, gantry_tilt_now_deg=-15)
+    assert expose(desk) == PASS
+
+
+def test_contrast_phases_pass_three_times() -> None:
+    desk = ready({"contrast": "yes"}, ABDOMEN)
+    assert [expose(desk) for _ in range(4)] == [PASS, PASS, PASS, HOLD]
+    assert desk.judge.reason == REPEATED
+
+
+def test_a_perfusion_passes() -> None:
+    assert expose(ready({"objective": "perfusion"}, PERFUSION)) == PASS
+
+
+# ---- every limit is broken by one change of an exam that passes
+
+CHILD = {"age_years": 4, "weight_kg": 15, "height_cm": 100}
+PARAMETERS: dict[str, tuple[Mapping[str, Any], Mapping[str, Any], int]] = {
+    "kVp is a station": ({}, ABDOMEN | {"kvp": 110}, BLOCK),
+    "mA": ({}, ABDOMEN | {"ma": 19}, BLOCK),
+    "generator power": ({}, ABDOMEN | {"ma": 670}, BLOCK),
+    "rotation time exists": ({}, ABDOMEN | {"rotation_s": 0.45}, BLOCK),
+    "collimation exists": ({}, ABDOMEN | {"collimation_mm": 30}, BLOCK),
+    "helical collimation": ({}, ABDOMEN | {"collimation_mm": 160, "rotation_s": 1}, BLOCK),
+    "slice exists": ({}, ABDOMEN | {"slice_mm": 0.5}, BLOCK),
+    "pitch": ({}, ABDOMEN | {"pitch": 1.501}, BLOCK),
+    "scan length": ({}, ABDOMEN | {"scan_length_mm": 2000.1}, BLOCK),
+    "table speed": ({}, LOCALISER | {"table_speed_mm_s": 300.1}, BLOCK),
+    "computed table speed": ({}, ABDOMEN | {"collimation_mm": 80, "rotation_s": 0.28, "pitch": 1.2}, BLOCK),
+    "tilt": ({"objective": "head"}, HEAD | {"tilt_deg": 30.1}, BLOCK),
+    "rotations": ({"objective": "perfusion"}, PERFUSION | {"rotations": 101, "ma": 50}, BLOCK),
+    "localiser mA": ({}, LOCALISER | {"ma": 101}, BLOCK),
+    "localiser kVp": ({}, LOCALISER | {"kvp": 140}, BLOCK),
+    "localiser does not rotate": ({}, LOCALISER | {"rotation_s": 0.5}, BLOCK),
+    "localiser speed": ({}, LOCALISER | {"table_speed_mm_s": 49.9}, BLOCK),
+    "localiser dose": ({}, LOCALISER | {"ma": 100, "collimation_mm": 20}, HOLD),
+    "only axial scans tilt": ({}, ABDOMEN | {"tilt_deg": 0.1}, BLOCK),
+    "one rotation per place": ({"objective": "head"}, HEAD | {"rotations": 2, "ma": 100}, BLOCK),
+    "no pitch without increment": ({"objective": "perfusion"}, PERFUSION | {"pitch": 0.5}, BLOCK),
+    "phantom fits the objective": ({}, ABDOMEN | {"phantom_cm": 16}, BLOCK),
+    "alert value": ({"objective": "perfusion"}, PERFUSION | {"rotations": 100, "ma": 300}, BLOCK),
+    "notification adult head": ({"objective": "head"}, HEAD | {"ma": 500}, HOLD),
+    "notification head 2 to 5 y": ({"objective": "paed_head", **CHILD}, HEAD | {"ma": 400}, HOLD),
+    "notification head under 2 y": ({"objective": "paed_head", "age_years": 1}, HEAD | {"ma": 320}, HOLD),
+    "notification adult torso": ({"weight_kg": 190}, ABDOMEN | {"ma": 600, "rotation_s": 1, "pitch": 0.8}, HOLD),
+    "notification child torso": ({"objective": "paed_abdomen_pelvis", **CHILD}, ABDOMEN | {"ma": 320}, HOLD),
+    "notification perfusion": ({"objective": "perfusion"}, PERFUSION | {"ma": 300, "rotations": 40}, HOLD),
+    "notification coronary spiral": ({"objective": "ccta"}, ABDOMEN | {"ma": 660, "pitch": 0.15}, HOLD),
+    "notification coronary sequence": ({"objective": "ccta"}, ABDOMEN | {"scan_mode": "axial", "ma": 660, "pitch": 0.4}, HOLD),
+}
+STATED_WRONG: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "table speed": ({"table_speed_mm_s": 301}, ABDOMEN),
+    "phantom exists": ({"phantom_cm": 20}, ABDOMEN),
+    "stated table speed": ({"table_speed_mm_s": 85}, ABDOMEN),
+    "stated CTDIvol": ({"ctdivol_mgy": 7.4}, ABDOMEN),
+    "stated DLP": ({"dlp_mgycm": 300}, ABDOMEN),
+    "table stands in this mode": ({"table_speed_mm_s": 1}, HEAD),
+}
+OTHER = {
+    "exam number is fresh",
+    "gantry tilt",
+    "table position",
+    "move speed",
+    "scan stays on the table",
+    "gantry stands at the tilt",
+    "gantry is tilted as it was told",
+    "table is where it was sent",
+    "another patient",
+    "alert value by the gantry's account",
+    "localisers of an exam",
+    "table stands",
+    "notification child torso, head phantom",
+    "no repetition",
+    "three phases",
+    "exposures of an exam",
+}
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_parameters_that_break_a_limit_are_refused_by_its_name(name: str) -> None:
+    context, technique, verdict = PARAMETERS[name]
+    desk = ready(context)
+    assert desk.send("scan_parameters", stated(ct(), technique), accept=False) == verdict
+    assert name in broken(desk)
+
+
+@pytest.mark.parametrize("name", STATED_WRONG)
+def test_a_false_statement_is_refused(name: str) -> None:
+    false, technique = STATED_WRONG[name]
+    desk = ready({} if technique is ABDOMEN else {"objective": "head"})
+    assert desk.send("scan_parameters", stated(ct(), technique) | false) == BLOCK
+    assert name in broken(desk)
+
+
+def test_every_limit_of_the_profile_is_broken_by_some_test() -> None:
+    table = ct().package.table("limits")
+    names = {ct().limit_name(index) for index in range(len(table) // limits.LIMIT_WORDS)}
+    assert names == set(PARAMETERS) | set(STATED_WRONG) | OTHER
+
+
+def broken(desk: Desk) -> set[str]:
+    """Names of all limits of the last command that its trial breaks (`Judge.limit` is the first of the strictest)."""
+    values, table = desk.judge.exam.trial, ct().package.table("limits")
+    first, count = stretch(ct(), ct().command_names[desk.judge.command])
+    return {
+        ct().limit_name(index) for index in range(first, first + count) if limits.first_broken(values, table, index, 1) >= 0
+    }
+
+
+def stretch(profile: Profile, command: str) -> tuple[int, int]:
+    """A command's limits: first, count."""
+    commands, at = profile.package.table("commands"), profile.command(command) * codec.COMMAND_WORDS
+    return commands[at + codec.C_LIMIT], commands[at + codec.C_LIMITS]
+
+
+@pytest.mark.parametrize("profile", [ct(), injector()], ids=["ct", "injector"])
+def test_every_limit_holds_to_its_bound_and_not_beyond(profile: Profile) -> None:
+    table = profile.package.table("limits")
+    values = array("i", bytes(4 * profile.size))
+    for index in range(len(table) // limits.LIMIT_WORDS):
+        at = index * limits.LIMIT_WORDS
+        source, low, high, condition = table[at : at + 4]
+        beyond = [bound + step for bound, step in ((low, -1), (high, 1)) if -(1 << 31) <= bound + step < 1 << 31]
+        assert beyond
+        for value in (low, high, *beyond):
+            for holds in (1, 0) if condition >= 0 else (1,):
+                values[condition if condition >= 0 else source] = holds
+                values[source] = value
+                found = limits.first_broken(values, table, index, 1)
+                assert (found == index) == (value in beyond and bool(holds)), profile.limit_name(index)
+                values[source] = 0
+
+
+# ---- limits that need more than parameters
+
+
+def test_an_old_exam_number_is_stale() -> None:
+    desk = ready()
+    for number, verdict in ((100, BLOCK), (99, BLOCK), (100 + 32767, PASS), (100, BLOCK), (60000, PASS), (20000, PASS)):
+        assert desk.send("exam_context", CONTEXT | {"exam_number": number}) == verdict
+        if verdict == BLOCK:
+            assert (desk.judge.reason, desk.limit()) == (STALE, "exam number is fresh")
+
+
+def test_motion_beyond_the_mechanics_is_refused() -> None:
+    desk = ready()
+    for command, values, name in (
+        ("table_move", MOVE | {"table_position_mm": -0.1}, "table position"),
+        ("table_move", MOVE | {"table_position_mm": 2000.1}, "table position"),
+        ("table_move", MOVE | {"move_speed_mm_s": 300.1}, "move speed"),
+        ("tilt", {"gantry_tilt_deg": 30.1}, "gantry tilt"),
+        ("tilt", {"gantry_tilt_deg": -30.1}, "gantry tilt"),
+    ):
+        assert desk.send(command, values) == BLOCK
+        assert desk.limit() == name
+
+
+def test_a_scan_that_would_leave_the_table_is_refused() -> None:
+    desk = ready(technique=ABDOMEN)
+    move(desk, 1550.1)
+    assert desk.send("prepare") == BLOCK
+    assert desk.limit() == "scan stays on the table"
+    move(desk, 1550)
+    assert expose(desk) == PASS
+
+
+def test_nothing_is_prepared_while_the_table_moves() -> None:
+    desk = ready(technique=ABDOMEN)
+    for moving, verdict in (("yes", BLOCK), ("no", PASS)):
+        report(desk, table_moving=moving, gantry_state="moving")
+        assert desk.send("prepare") == verdict
+
+
+def test_one_slab_again_and_again_is_held_at_the_second_time() -> None:
+    """The Mad River accident: a child of two and a half, one slab of the head, no contrast."""
+    desk = ready({"objective": "paed_head", "age_years": 2.5, "weight_kg": 13, "height_cm": 92}, HEAD | {"ma": 120})
+    assert expose(desk) == PASS
+    for _ in range(3):
+        assert desk.send("scan_parameters", stated(ct(), HEAD | {"ma": 120})) == PASS
+        assert desk.send("prepare") == HOLD
+        assert (desk.judge.reason, desk.limit()) == (REPEATED, "no repetition")
+    move(desk, 569.9)  # half of the 140 mm is new: less than that is the same range
+    assert desk.send("prepare") == HOLD
+    move(desk, 570)
+    assert desk.send("prepare") == PASS
+
+
+def test_localisers_do_not_count_as_repetition() -> None:
+    desk = ready(technique=LOCALISER)
+    assert [expose(desk), expose(desk)] == [PASS, PASS]
+    assert desk.send("scan_parameters", stated(ct(), ABDOMEN)) == PASS
+    assert expose(desk) == PASS
+
+
+def test_going_back_and_forth_does_not_hide_a_repetition() -> None:
+    desk = ready(technique=ABDOMEN)
+    assert expose(desk) == PASS
+    assert desk.send("scan_parameters", stated(ct(), ABDOMEN | {"scan_length_mm": 50})) == PASS
+    for position in (100, 200, 300, 1000, 1100):
+        move(desk, position)
+        assert expose(desk) == PASS
+    move(desk, 500)
+    assert desk.send("prepare") == HOLD
+    assert desk.limit() == "no repetition"
+
+
+def test_an_exam_has_a_last_exposure() -> None:
+    desk = ready(technique=ABDOMEN | {"scan_length_mm": 50})
+    for number in range(12):
+        move(desk, 100 * number)
+        assert expose(desk) == PASS
+    move(desk, 1300)
+    assert desk.send("prepare") == HOLD
+    assert desk.limit() == "exposures of an exam"
+
+
+def test_the_alert_value_counts_what_was_given() -> None:
+    desk = ready({"objective": "perfusion", "contrast": "yes"}, PERFUSION)
+    assert [expose(desk), expose(desk)] == [PASS, PASS]
+    assert desk.send("prepare") == BLOCK
+    assert desk.judge.reason == ALERT
+    assert desk.send("scan_parameters", stated(ct(), PERFUSION | {"rotations": 40})) == BLOCK
+    assert desk.limit() == "alert value"
+
+
+def test_the_alert_value_counts_what_the_gantry_says_it_gave() -> None:
+    desk = ready({"objective": "perfusion"}, PERFUSION)
+    report(desk, gantry_dose_mgy=990)
+    assert desk.send("prepare") == BLOCK
+    assert (desk.judge.reason, desk.limit()) == (ALERT, "alert value by the gantry's account")
+
+
+def test_an_exam_has_a_last_localiser() -> None:
+    desk = ready(technique=LOCALISER)
+    assert [expose(desk) for _ in range(7)] == [PASS] * 6 + [HOLD]
+    assert (desk.judge.reason, desk.limit()) == (REPEATED, "localisers of an exam")
+    assert desk.send("scan_parameters", stated(ct(), ABDOMEN)) == PASS
+    assert expose(desk) == PASS
+
+
+# ---- ways around a limit
+
+
+@pytest.mark.parametrize("command", ["scan_parameters", "prepare"])
+def test_a_command_that_the_gantry_refused_leaves_parameters_needed(command: str) -> None:
+    desk = ready(technique=ABDOMEN)
+    if command == "prepare":
+        assert desk.send("prepare") == PASS
+    gantry_refuses(desk)
+    assert desk.send("expose" if command == "prepare" else "prepare") == BLOCK
+    assert desk.judge.reason == OUT_OF_SEQUENCE
+    assert desk.send("scan_parameters", stated(ct(), ABDOMEN)) == PASS
+    assert expose(desk) == PASS
+
+
+def test_a_refusal_outside_an_exam_changes_nothing() -> None:
+    desk = Desk(ct())
+    gantry_refuses(desk)
+    assert desk.judge.exam.state == 0
+
+
+@pytest.mark.parametrize(("short_mm", "verdict"), [(1.1, BLOCK), (1.0, PASS), (-1.0, PASS), (-1.1, BLOCK)])
+def test_nothing_is_prepared_before_the_table_is_where_it_was_sent(short_mm: float, verdict: int) -> None:
+    desk = ready(technique=ABDOMEN)
+    assert desk.send("table_move", MOVE | {"table_position_mm": 700}) == PASS
+    report(desk, gantry_position_mm=700 - short_mm)
+    assert desk.send("prepare") == verdict
+    if verdict == BLOCK:
+        assert (desk.judge.policy, desk.limit()) == (POLICY_REFUSE, "table is where it was sent")
+
+
+@pytest.mark.parametrize(("short_deg", "verdict"), [(0.3, BLOCK), (0.2, PASS), (-0.2, PASS), (-0.3, BLOCK)])
+def test_nothing_is_prepared_before_the_gantry_has_tilted(short_deg: float, verdict: int) -> None:
+    desk = ready({"objective": "head"}, HEAD | {"tilt_deg": 10})
+    assert desk.send("tilt", {"gantry_tilt_deg": 10}) == PASS
+    report(desk, gantry_tilt_now_deg=10 - short_deg)
+    assert desk.send("prepare") == verdict
+    if verdict == BLOCK:
+        assert (desk.judge.policy, desk.limit()) == (POLICY_REFUSE, "gantry is tilted as it was told")
+
+
+def test_moves_that_the_table_does_not_make_do_not_hide_a_repetition() -> None:
+    """The console names another place each time, and the gantry stays: first not prepared, then held."""
+    desk = ready(technique=ABDOMEN)
+    assert expose(desk) == PASS
+    assert desk.send("table_move", MOVE | {"table_position_mm": 1200}) == PASS
+    assert desk.send("prepare") == BLOCK
+    assert desk.send("table_move", MOVE) == PASS
+    assert desk.send("prepare") == HOLD
+    assert desk.limit() == "no repetition"
+
+
+def test_a_table_that_ran_on_is_judged_where_it_stands() -> None:
+    """After an exposure nothing was commanded: the range begins where the gantry says that it is."""
+    desk = ready(technique=ABDOMEN)
+    assert expose(desk) == PASS
+    report(desk, gantry_position_mm=1600)
+    assert desk.send("prepare") == BLOCK
+    assert desk.limit() == "scan stays on the table"
+    report(desk, gantry_position_mm=950)
+    assert desk.send("prepare") == PASS
+
+
+@pytest.mark.parametrize(
+    ("start_mm", "length_mm", "verdict"),
+    [
+        (500, 450, HOLD),
+        (505, 450, HOLD),
+        (600, 100, HOLD),
+        (300, 900, HOLD),
+        (725, 450, PASS),
+        (950, 450, PASS),
+        (60, 450, PASS),
+    ],
+)
+def test_a_range_counts_as_repeated_where_most_of_the_shorter_one_is_covered(
+    start_mm: float, length_mm: float, verdict: int
+) -> None:
+    desk = ready(technique=ABDOMEN)
+    assert expose(desk) == PASS
+    assert desk.send("scan_parameters", stated(ct(), ABDOMEN | {"scan_length_mm": length_mm})) == PASS
+    move(desk, start_mm)
+    assert desk.send("prepare") == verdict
+
+
+def test_a_short_scan_with_a_wide_beam_covers_the_beam() -> None:
+    """Steps of 2 mm with a length of 1 mm would otherwise never meet."""
+    desk = ready({"objective": "head"}, HEAD | {"scan_length_mm": 1})
+    assert expose(desk) == PASS
+    move(desk, 502)
+    assert desk.send("prepare") == HOLD
+
+
+def test_the_same_patient_under_a_new_number_is_held_and_nothing_is_forgotten() -> None:
+    desk = ready(technique=LOCALISER)
+    again = CONTEXT | {"exam_number": 101}
+    assert expose(desk) == PASS
+    assert desk.send("exam_context", again) == PASS  # nothing but a localiser: the console has begun anew
+    assert remembered(desk, "localisers") == 1
+    assert desk.send("scan_parameters", stated(ct(), ABDOMEN)) == PASS
+    assert expose(desk) == PASS
+    dose = remembered(desk, "accumulated_ctdivol_mgy")
+    assert desk.send("exam_context", again | {"exam_number": 102, "contrast": "yes"}) == HOLD
+    assert (desk.judge.reason, desk.limit()) == (REPEATED, "another patient")
+    frame = ct().encode("exam_context", desk.sequence, again | {"exam_number": 102})
+    assert desk.judge.assess_held(frame, len(frame)) == HOLD
+    desk.judge.accept_held(frame, len(frame), 0)  # the technologist confirms
+    assert remembered(desk, "accumulated_ctdivol_mgy") == dose > 0
+    assert (remembered(desk, "exposures"), remembered(desk, "last_exam_number")) == (1, 102)
+    assert desk.send("scan_parameters", stated(ct(), ABDOMEN)) == PASS
+    assert desk.send("prepare") == HOLD
+    assert desk.limit() == "no repetition"
+
+
+@pytest.mark.parametrize("other", [{"age_years": 51}, {"sex": "male"}, {"weight_kg": 70.1}, {"height_cm": 170.1}])
+def test_another_patient_begins_with_nothing(other: Mapping[str, Any]) -> None:
+    desk = ready(technique=ABDOMEN)
+    assert expose(desk) == PASS
+    assert desk.send("exam_context", CONTEXT | {"exam_number": 101} | dict(other)) == PASS
+    assert [remembered(desk, name) for name in ("accumulated_ctdivol_mgy", "exposures", "localisers")] == [0, 0, 0]
+    assert remembered(desk, "exposed_1_mm") == remembered(desk, "exposed_6_end_mm") == 1_000_000
+    assert desk.send("scan_parameters", stated(ct(), ABDOMEN)) == PASS
+    assert expose(desk) == PASS
+
+
+def test_generated_exams_break_no_limit() -> None:
+    desk = Desk(ct())
+    exams = generate_exams(200, scanner=reference_scanner(), seed=77)
+    broken_by = {(exam.name, found) for number, exam in enumerate(exams, 1) if (found := played(desk, exam, number))}
+    assert not broken_by
+
+
+def played(desk: Desk, exam: Exam, number: int) -> str:
+    """Send an exam as a console does; the limit that it breaks, or ""."""
+    steps: list[tuple[str, Mapping[str, Any]]] = [("exam_context", {**exam.context, "exam_number": number})]
+    for series in exam.series:
+        tilt = series.command["tilt_deg"]
+        at = {"table_position_mm": series.start_mm, "move_speed_mm_s": 100}
+        steps += [("table_move", at), ("tilt", {"gantry_tilt_deg": tilt}), ("scan_parameters", series.command)]
+        steps += [("prepare", {}), ("expose", {"series": 1})]
+    for command, values in steps:
+        if desk.send(command, values) != PASS:
+            return f"{reason_name(desk.judge.reason)} {desk.limit()}"
+        if command == "table_move":
+            report(desk, gantry_position_mm=values["table_position_mm"])
+        if command == "tilt":
+            report(desk, gantry_tilt_now_deg=values["gantry_tilt_deg"])
+    return ""
+
+
+def test_a_childs_torso_has_its_own_value_in_the_head_phantom() -> None:
+    """The phantom does not fit either, which blocks: here the notification is asked by itself."""
+    desk = ready({"objective": "paed_chest", **CHILD})
+    desk.send("scan_parameters", stated(ct(), ABDOMEN | {"phantom_cm": 16, "ma": 400}), accept=False)
+    assert {"notification child torso, head phantom", "phantom fits the objective"} <= broken(desk)
+
+
+# ---- order, codes, corrections
+
+
+@pytest.mark.parametrize("command", ["scan_parameters", "table_move", "tilt", "prepare", "expose"])
+def test_nothing_comes_before_the_context(command: str) -> None:
+    desk = Desk(ct())
+    values = stated(ct(), ABDOMEN) if command == "scan_parameters" else MOVE if command == "table_move" else {}
+    assert desk.send(command, values) == BLOCK
+    assert desk.judge.reason == OUT_OF_SEQUENCE
+
+
+def test_a_stop_asks_for_new_parameters() -> None:
+    desk = ready(technique=ABDOMEN)
+    assert desk.send("prepare") == PASS
+    assert desk.send("stop") == PASS
+    assert desk.send("expose", {"series": 1}) == BLOCK
+    assert desk.judge.reason == OUT_OF_SEQUENCE
+
+
+def test_a_code_that_nobody_has_is_a_bad_field() -> None:
+    desk = Desk(ct())
+    assert desk.send("exam_context", CONTEXT | {"objective": 0}) == BLOCK
+    assert desk.judge.reason == BAD_FIELD
+    assert ct().slot_names[desk.judge.blamed] == "objective"
+
+
+def test_codes_of_the_link_are_the_clinics_codes() -> None:
+    for field, codes in (
+        ("objective", schema.OBJECTIVES),
+        ("scan_mode", schema.SCAN_MODES),
+        ("sex", schema.SEXES),
+        ("contrast", schema.FLAGS),
+        ("pregnant", schema.FLAGS),
+    ):
+        assert dict(ct().codes(field)) == codes
+    assert set(schema.NAMES) <= set(ct().quantities)
+
+
+@pytest.mark.parametrize(
+    ("context", "technique", "field", "proposed"),
+    [
+        ({}, ABDOMEN | {"kvp": 110}, "kvp", 100),
+        ({}, ABDOMEN | {"ma": 1000}, "ma", 667),
+        ({}, ABDOMEN | {"collimation_mm": 30}, "collimation_mm", 20),
+        ({}, ABDOMEN | {"phantom_cm": 16}, "phantom_cm", 32),
+        ({}, ABDOMEN | {"tilt_deg": 5}, "tilt_deg", 0),
+        ({"objective": "paed_abdomen_pelvis", **CHILD}, ABDOMEN | {"ma": 400}, "ma", 285),
+    ],
+)
+def test_a_correction_is_proposed_that_passes(
+    context: Mapping[str, Any], technique: Mapping[str, Any], field: str, proposed: float
+) -> None:
+    desk = ready(context)
+    suggestion = Suggestion(ct().package, desk.judge)
+    assert desk.send("scan_parameters", stated(ct(), technique), accept=False) != PASS
+    assert suggestion.start()
+    while not suggestion.step():
+        pass
+    assert suggestion.found, reason_name(desk.judge.reason)
+    assert ct().slot_names[suggestion.slot] == field
+    assert ct().from_raw(field, suggestion.value) == pytest.approx(proposed, rel=0.005)
+
+
+def test_an_adults_technique_on_a_child_is_held() -> None:
+    desk = ready({"objective": "paed_abdomen_pelvis", **CHILD})
+    assert desk.send("scan_parameters", stated(ct(), ABDOMEN | {"ma": 400})) == HOLD
+    assert desk.judge.reason == NOTIFICATION
+    assert desk.judge.blamed == ct().slot("ma")
+    assert NONE == 0

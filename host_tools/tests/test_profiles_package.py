@@ -1,0 +1,207 @@
+"""Packages: deterministic, read back as written; what is damaged or mangled is refused by reason, never by exception."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from profile_bench import CT, INJECTOR, ct, injector, small_net
+
+from gantryguard.errors import UserError
+from gantryguard.profiles.package import build, redigest
+from gantryguard.profiles.profile import Profile
+from interposer.core import package as core
+from interposer.core.audit import audit
+from interposer.core.network import layers
+from interposer.core.reasons import NONE, PACKAGE_CORRUPT, PACKAGE_FOREIGN, PACKAGE_UNUSABLE
+from interposer.core.verdict import Judge
+
+FOLDERS = {"ct": CT, "injector": INJECTOR}
+PROFILES = {"ct": ct, "injector": injector}
+INT32 = st.one_of(
+    st.integers(-(1 << 31), (1 << 31) - 1),
+    st.integers(-4, 600),
+    st.sampled_from([-(1 << 31), -1, 0, 1, 254, 255, 256, 4095, 4096, (1 << 31) - 1]),
+)
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_the_same_sources_give_the_same_bytes(name: str) -> None:
+    assert build(FOLDERS[name]) == build(FOLDERS[name])
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_a_package_is_read_and_passes_the_audit(name: str) -> None:
+    package = core.Package(PROFILES[name]().blob, "pico")
+    assert package.reason == NONE
+    assert audit(package) == NONE
+    assert package.name == name
+
+
+@given(st.data())
+def test_a_flipped_bit_is_corrupt(data: st.DataObject) -> None:
+    blob = bytearray(injector().blob)
+    at = data.draw(st.integers(0, len(blob) - 1))
+    blob[at] ^= 1 << data.draw(st.integers(0, 7))
+    assert core.Package(bytes(blob), "pico").reason == PACKAGE_CORRUPT
+
+
+@given(st.integers(0, len(injector().blob) - 1))
+def test_a_cut_off_package_is_corrupt(length: int) -> None:
+    assert core.Package(injector().blob[:length], "pico").reason == PACKAGE_CORRUPT
+
+
+def test_another_board_or_layout_is_foreign() -> None:
+    blob = injector().blob
+    assert core.Package(blob, "pico2").reason == PACKAGE_FOREIGN
+    assert core.Package(build(INJECTOR, board="pico2"), "pico").reason == PACKAGE_FOREIGN
+    other = redigest(blob[:12] + b"\0\0\0\0" + blob[16:])
+    assert core.Package(other, "pico").reason == PACKAGE_FOREIGN
+    with pytest.raises(UserError, match="another board") as caught:
+        Profile(other)
+    assert caught.value.exit_code == 5
+
+
+def mangled(blob: bytes, at: int, word: int) -> bytes:
+    """The package with one word replaced and a digest that fits."""
+    return redigest(blob[:at] + struct.pack("<i", word) + blob[at + 4 :])
+
+
+def sections_of(blob: bytes) -> dict[str, tuple[int, int]]:
+    """(offset, bytes) of every section."""
+    places = {}
+    for index, name in enumerate(core.SECTIONS):
+        at = core.HEADER_BYTES + index * core.ENTRY_BYTES
+        _, offset, size = struct.unpack(core.ENTRY, blob[at : at + core.ENTRY_BYTES])
+        places[name] = (offset, size)
+    return places
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_mangled_tables_are_unusable_or_harmless(name: str) -> None:
+    profile = PROFILES[name]()
+    blob = profile.blob
+    places = {part: place for part, place in sections_of(blob).items() if place[1]}
+
+    @settings(max_examples=120, deadline=None)
+    @given(st.data())
+    def judge_never_raises(data: st.DataObject) -> None:
+        offset, size = places[data.draw(st.sampled_from(sorted(set(places) - {"names", "weights"})))]
+        at = offset + 4 * data.draw(st.integers(0, size // 4 - 1))
+        package = core.Package(mangled(blob, at, data.draw(INT32)), "pico")
+        assert package.reason == NONE
+        if audit(package) == NONE:
+            exercise(package, profile, data)
+
+    judge_never_raises()
+
+
+def exercise(package: core.Package, profile: Profile, data: st.DataObject) -> None:
+    """Judge a few frames by a package that passed its audit, and write its replies."""
+    judge = Judge(package, layers)
+    for index, command in enumerate(profile.command_names):
+        frame = bytearray(profile.encode(command, index, {}))
+        frame += bytes(max(0, 64 - len(frame)))
+        for _ in range(3):
+            frame[data.draw(st.integers(0, len(frame) - 1))] = data.draw(st.integers(0, 255))
+        judge.judge(frame, len(profile.encode(command, index, {})), index)
+        judge.accept(frame, len(profile.encode(command, index, {})), index)
+    for word in (core.P_HELD_REPLY, core.P_REFUSED_REPLY):
+        reply = package.table("params")[word]
+        if reply >= 0:
+            judge.backward.write(reply, 0, profile.start_values())
+
+
+@given(st.integers(0, len(core.SECTIONS) * 3 - 1), INT32)
+def test_a_mangled_table_of_sections_is_refused_by_reason(word: int, value: int) -> None:
+    package = core.Package(mangled(injector().blob, core.HEADER_BYTES + 4 * word, value), "pico")
+    assert package.reason in (NONE, PACKAGE_UNUSABLE)
+    if package.reason == NONE:
+        assert audit(package) in (NONE, PACKAGE_UNUSABLE)
+
+
+# section, word, value: one mangled word of each kind that the audit must find
+FATAL = [
+    ("params", core.P_VALUES, 5000),
+    ("params", core.P_VALUES, 3),
+    ("params", core.P_COMMANDS, 3),
+    ("params", core.P_REASON_SLOT, 99),
+    ("params", core.P_WIDEST, 1),
+    ("params", core.P_NETS, 2),
+    ("params", core.P_HELD_REPLY, 0),
+    ("params", core.P_REFUSED_REPLY, 50),
+    ("params", core.P_FIRST_STATE, 3),
+    ("framings", 0, 3),
+    ("framings", 9, 100000),
+    ("framings", 20, 60),
+    ("commands", 0, 300),
+    ("commands", 3, 30),
+    ("commands", 6, 100000),
+    ("commands", 9, 400),
+    ("commands", 12, 2),
+    ("commands", 13, 100000),
+    ("fields", 2, 8),
+    ("ranges", 0, 100000),
+    ("sequence", 0, 3),
+    ("rows", 0, 10),
+    ("rows", 1, 0),
+    ("rows", 6, 0),
+    ("rows", 7, -1),
+    ("limits", 0, 999),
+    ("limits", 3, -2),
+    ("limits", 4, 3),
+    ("limits", 5, 128),
+    ("latches", 0, 0),
+    ("nets", 0, 0),
+    ("nets", 1, 1 << 20),
+    ("params", core.P_GAP_MS, 0),
+    ("params", core.P_RETRIES, -1),
+    ("framings", 10, 256),
+    ("framings", 14, 65536),
+    ("commands", 1, 2),
+    ("nets", 2, 0),
+    ("nets", 6, 2),
+    ("nets", 7, 99999),
+    ("nets", 9, 0),
+    ("nets", 12, 1),
+    ("nets", 13, 1),
+    ("nets", 14, 1),
+    ("nets", 15, 99999),
+    ("nets", 16, 31),
+    ("nets", 24, 31),
+    ("executables", 0, -2),
+    ("policy", 0, 3),
+]
+
+
+@pytest.mark.parametrize(("section", "word", "value"), FATAL)
+def test_the_audit_finds_a_wrong_index(section: str, word: int, value: int) -> None:
+    blob = injector().blob
+    package = core.Package(mangled(blob, sections_of(blob)[section][0] + 4 * word, value), "pico")
+    assert package.reason == NONE
+    assert audit(package) == PACKAGE_UNUSABLE
+
+
+def test_a_table_that_is_too_short_is_found() -> None:
+    blob = injector().blob
+    index = core.SECTIONS.index("params")
+    size_at = core.HEADER_BYTES + index * core.ENTRY_BYTES + 8
+    assert audit(core.Package(mangled(blob, size_at, 4 * (core.P_PARAMS - 1)), "pico")) == PACKAGE_UNUSABLE
+
+
+def test_networks_are_compiled_only_where_they_are_given() -> None:
+    bare = Profile(build(INJECTOR))
+    assert bare.network_names == []
+    assert injector().network_names == ["plausible"]
+    assert bare.slot("in_rate") == injector().slot("in_rate")
+    assert bare.program("load")[1] == injector().program("load")[1]
+    assert small_net().macs == 4
+
+
+def test_a_folder_that_is_none_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="nowhere") as caught:
+        build(tmp_path / "nowhere")
+    assert caught.value.exit_code == 4
