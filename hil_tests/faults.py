@@ -16,7 +16,7 @@ from gantryguard.rig.clock import MS
 
 # Everything that the loop calls, by module, class and method.
 METHODS = {
-    "bridge.Bridge": "idle_ms pause_us step _tend _from_console _feed_forward _frame _record_verdict _carry_out _send _write "
+    "bridge.Bridge": "idle_ms pause_us step _tend _from_console _feed_forward _frame _record_verdict _carry_out _send "
     "_from_gantry _follow _reply _flush_replies _note_bad _show _enter",
     "core.verdict.Judge": "judge assess accept follow",
     "core.gate.Gate": "offer tick",

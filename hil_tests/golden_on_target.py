@@ -82,8 +82,9 @@ def _whole(kernel):
             _compact(nets, index, inputs, outputs)
             gc.collect()
             engines[:] = [Network(nets, weights, params[P_WIDEST], params[P_NETS], kernel)]
-        engines[0].run(index, values)
-        return engines[0].output, engines[0].scores[index], engines[0].worst
+        engine = engines[0]
+        engine.first_suspect(0, 1 << index, values)
+        return engine.output(), engine.scores[index], engine.worst()
 
     return _each(check)
 

@@ -1,4 +1,4 @@
-"""Runs on the device: an exam's passing commands through deframer, judge and acceptance with the heap locked."""
+"""Runs on the device: an exam's passing commands, a reply before each, from deframer to acceptance with the heap locked."""
 
 import gc
 
@@ -7,6 +7,7 @@ import micropython
 from interposer.core.link import Deframer
 from interposer.core.network_thumb import layers
 from interposer.core.package import Package
+from interposer.core.quantities_thumb import evaluate
 from interposer.core.reasons import PASS
 from interposer.core.verdict import Judge
 from interposer.hal import board_record
@@ -16,7 +17,9 @@ def test_nothing_allocates():
     package = Package(open("package.bin", "rb"), board_record.NAME)  # noqa: SIM115 - the package keeps its file
     with open("stream.bin", "rb") as file:
         stream = file.read()
-    judge = Judge(package, layers)
+    with open("reply.bin", "rb") as file:
+        reply = file.read()
+    judge = Judge(package, layers, evaluate)
     deframer = Deframer(judge.forward.framing)
     passed = 0
     gc.collect()
@@ -24,6 +27,7 @@ def test_nothing_allocates():
     micropython.heap_lock()
     at = deframer.feed(stream, 0, len(stream))
     while deframer.length:
+        judge.follow(reply, len(reply))
         if judge.judge(deframer.frame, deframer.length, 0) == PASS:
             passed += 1
             judge.accept(deframer.frame, deframer.length, 0)

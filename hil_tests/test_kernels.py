@@ -6,10 +6,12 @@ import importlib.util
 from pathlib import Path
 
 import pytest
+from on_target import run_on_target
 
 from gantryguard import paths
 from gantryguard.client.bytecode import compile_module
 from gantryguard.client.device_image import build_flash
+from gantryguard.profiles.profile import Profile
 from gantryguard.rig.board import load_board
 from gantryguard.rig.clock import S
 from gantryguard.rig.pico import EmulatedPico
@@ -76,3 +78,16 @@ def test_optimised_kernel_is_fast(results: list[list[int]]) -> None:
     cycles = (large_us - small_us) * CYCLES_PER_US / (20 * 24 * 24)
     print(f"{cycles:.2f} cycles per multiply-accumulate")
     assert cycles <= MOST_CYCLES_PER_MAC
+
+
+@pytest.mark.parametrize("test", ["test_every_kind", "test_every_row_of_the_package"])
+def test_both_evaluators_of_rows_agree(rows_on_target: dict[str, str], test: str) -> None:
+    print(rows_on_target)
+    assert rows_on_target[f"rows_on_target.{test}"].startswith("ok")
+
+
+@pytest.fixture(scope="module")
+def rows_on_target(micropython_uf2: Path, ct: Profile) -> dict[str, str]:
+    """Outcomes of `rows_on_target.py`."""
+    source = (Path(__file__).parent / "rows_on_target.py").read_bytes()
+    return run_on_target(micropython_uf2, {"rows_on_target": source}, {"package.bin": ct.blob})

@@ -8,7 +8,7 @@ from array import array
 from machine import Pin
 
 from interposer.core.codec import ALWAYS_PASSES
-from interposer.core.compat import const, elapsed
+from interposer.core.compat import const, elapsed, micropython
 from interposer.core.gate import (
     BLOCKING,
     HOLDING,
@@ -22,7 +22,7 @@ from interposer.core.gate import (
     Gate,
 )
 from interposer.core.limits import L_NAME, LIMIT_WORDS
-from interposer.core.link import BACKWARD, FRAMING_WORDS, Deframer, move, same
+from interposer.core.link import BACKWARD, D_LAST_BAD, FRAMING_WORDS, Deframer, move, same
 from interposer.core.package import (
     ENFORCE,
     P_GAP_MS,
@@ -33,6 +33,7 @@ from interposer.core.package import (
 )
 from interposer.core.reasons import BLOCK, NONE, OVERRUN, PASS, RELAY_FAULT
 from interposer.core.suggestion import Suggestion
+from interposer.core.verdict import R_BLAMED, R_COMMAND, R_IS_RETRY, R_LIMIT, R_NETWORK, R_REASON, R_VERDICT
 from interposer.hal import board_record as board
 from interposer.hal.panel import FAST, OFF, ON, SLOW
 from interposer.service.events import BAD_FRAME, BOOT, PROPOSAL, STATE, VERDICT, Events
@@ -41,6 +42,7 @@ COUNT_MASK = const(0x3FFFFFFF)  # counters start again before they would need he
 FAULT = const(3)  # above PASSING, HOLDING and BLOCKING, beyond the gate's own states: the relay cannot be trusted
 REPLY_BYTES = const(256)
 TEND_MS = const(10)
+ANSWERS = const(4)  # own replies within TEND_MS: a flood of commands must not become a flood of refusals
 SEARCH_AFTER_MS = const(50)  # the search for a proposal must not be in the way of frames that come close together
 ATTENTIVE_MS = const(50)
 QUIET_MS = const(200)  # the relay's contact is still looked at five times a second
@@ -81,6 +83,7 @@ class Bridge:
         self.reasons = array("i", bytes(4 * 128))
         self.released = 0
         self.replies_lost = 0
+        self.answers_left = ANSWERS
         self.fault = NONE
         self.tended_at = now
         self.shown = -1
@@ -96,6 +99,7 @@ class Bridge:
 
     # ---- one turn
 
+    @micropython.native
     def idle_ms(self):
         """How long the loop may wait for a byte: not at all, as long as keys and gaps allow, or long."""
         if self.suggestion.active:
@@ -104,12 +108,14 @@ class Bridge:
             return ATTENTIVE_MS
         return QUIET_MS
 
+    @micropython.native
     def pause_us(self):
         """How long the rest of a frame that is coming in still needs; 0 where none is."""
         forward = self.console.missing_us()
         backward = self.gantry.missing_us()
         return min(forward, backward) if forward and backward else forward + backward
 
+    @micropython.native
     def step(self, now):
         """One turn: console, gantry, and at least every TEND_MS the rest. True where the rest had its turn."""
         self._from_console(now)
@@ -122,6 +128,7 @@ class Bridge:
     def _tend(self, now):
         """Keys and time, the search for a proposal, the relay's contact, lamps."""
         self.tended_at = now
+        self.answers_left = ANSWERS
         if self.fault == NONE:
             self._carry_out(self.gate.tick(self.keys.read(now), now), now)
         search = self.suggestion.active and elapsed(now, self.forward_at) >= SEARCH_AFTER_MS
@@ -134,44 +141,68 @@ class Bridge:
 
     # ---- console to gantry
 
+    @micropython.native
     def _from_console(self, now):
-        count = self.console.take(self.forward.missing(), now)
+        count = self.console.take(self.forward.missing, now)
         if count < 0:
             self._overrun(self.forward, now)
             return
         if count:
             self.forward_at = now
             self._feed_forward(count, now)
-        elif self.forward.count and elapsed(now, self.forward_at) >= self.params[P_GAP_MS]:
-            self.forward.expire()
-            while self.forward.length:
-                self._frame(now)
-                self.forward.expire()
-            self._note_bad(now)
+            if self.console.is_over:
+                self._expire_forward(now)
+        elif self.forward.count and not self.console.missing and elapsed(now, self.forward_at) >= self.params[P_GAP_MS]:
+            self._expire_forward(now)
 
+    @micropython.native
     def _feed_forward(self, count, now):
         forward = self.forward
-        at = forward.feed(self.console.chunk, 0, count)
+        chunk = self.console.chunk
+        at = forward.feed(chunk, 0, count)
         while forward.length:
             self._frame(now)
-            at = forward.feed(self.console.chunk, at, count)
+            if at == count and forward.count == forward.length:
+                forward.clear()
+                break
+            at = forward.feed(chunk, at, count)
         self._note_bad(now)
 
+    def _expire_forward(self, now):
+        """The console went quiet inside a frame; one may be hidden in what was taken for its beginning."""
+        self.forward.expire()
+        while self.forward.length:
+            self._frame(now)
+            self.forward.expire()
+        self._note_bad(now)
+
+    @micropython.native
     def _frame(self, now):
         """Judge one intact frame and do what the gate says."""
         judge = self.judge
-        verdict = judge.judge(self.forward.frame, self.forward.length, now, self.gate.state == BLOCKING)
+        frame = self.forward.frame
+        length = self.forward.length
+        state = self.gate.state
+        verdict = judge.judge(frame, length, now, state == BLOCKING)
         self.strobe(1)
         self.strobe(0)
         self.verdicts[verdict] = (self.verdicts[verdict] + 1) & COUNT_MASK
+        if verdict == PASS and state == PASSING and self.fault == NONE:  # the usual case, as the gate would say it
+            self._send(frame, length)
+            judge.accept(frame, length, now)
+            return
         if verdict != PASS:
             self._record_verdict(now)
         if self.fault != NONE:
             self._frame_in_fault()
+        elif verdict == BLOCK and state == BLOCKING and self.enforcing:  # a flood, as the gate would say it
+            self._reply(self.params[P_REFUSED_REPLY], frame, judge.result[R_REASON])
         else:
             self._carry_out(self.gate.offer(judge, self._is_held_frame(), now) if self.enforcing else SEND, now)
 
     def _is_held_frame(self):
+        if self.gate.state != HOLDING:
+            return False
         return same(self.forward.frame, self.forward.length, self.held, self.held_length)
 
     def _frame_in_fault(self):
@@ -183,25 +214,29 @@ class Bridge:
 
     def _record_verdict(self, now):
         judge = self.judge
-        blamed = judge.blamed
-        value = judge.exam.trial[blamed] if blamed >= 0 else 0
-        self.reasons[judge.reason] = (self.reasons[judge.reason] + 1) & COUNT_MASK
+        result = judge.result
+        reason = result[R_REASON]
+        self.reasons[reason] = (self.reasons[reason] + 1) & COUNT_MASK
         if self.gate.state == BLOCKING:
-            self.events.repeat(VERDICT, now, judge.reason)
+            self.events.repeat(VERDICT, now, reason)
             return
-        extra = self.limits[judge.limit * LIMIT_WORDS + L_NAME] if judge.limit >= 0 else -1
+        blamed, limit, network = result[R_BLAMED], result[R_LIMIT], result[R_NETWORK]
+        value = judge.exam.trial[blamed] if blamed >= 0 else 0
+        extra = self.limits[limit * LIMIT_WORDS + L_NAME] if limit >= 0 else -1
         threshold = -1
-        if judge.network >= 0:
-            extra = judge.scores[judge.network]
-            threshold = judge.thresholds[judge.network]
-        self.events.add(VERDICT, now, judge.command, judge.verdict, judge.reason, blamed, value, extra, threshold)
-        if not judge.is_retry and self.gate.state == PASSING:
+        if network >= 0:
+            extra = judge.scores[network]
+            threshold = judge.thresholds[network]
+        self.events.add(VERDICT, now, result[R_COMMAND], result[R_VERDICT], reason, blamed, value, extra, threshold)
+        if not result[R_IS_RETRY] and self.gate.state == PASSING:
             self.suggestion.start()
 
     def _carry_out(self, actions, now):
         if actions & SEND:
             self._send(self.forward.frame, self.forward.length)
             self.judge.accept(self.forward.frame, self.forward.length, now)
+        if actions <= SEND:  # all that most frames and nearly every tick ask for
+            return
         if actions & KEEP:
             self.held_length = self.forward.length
             move(self.held, 0, self.forward.frame, 0, self.held_length)
@@ -227,38 +262,40 @@ class Bridge:
         self.judge.accept_held(self.held, self.held_length, now)
         self.released = (self.released + 1) & COUNT_MASK
 
+    @micropython.native
     def _send(self, frame, length):
         """Forward the very bytes that were judged; through an open relay, close it for this frame alone."""
-        if self.relay.closed:
-            self._write(frame, length)
-            return
-        self.relay.close()
-        self.relay.settle()
-        self._write(frame, length)
-        self.gantry.finish()
-        self.relay.open()
-        self.relay.settle()
-
-    def _write(self, frame, length):
+        was_closed = self.relay.closed
+        if not was_closed:
+            self.relay.close()
+            self.relay.settle()
         if self.gantry.send(frame, 0, length) != length:
             raise OSError("the gantry port took half a frame")
+        if not was_closed:
+            self.gantry.finish()
+            self.relay.open()
+            self.relay.settle()
 
     # ---- gantry to console
 
+    @micropython.native
     def _from_gantry(self, now):
-        count = self.gantry.take(self.backward.missing(), now)
+        count = self.gantry.take(self.backward.missing, now)
         if count < 0:
             self._overrun(self.backward, now)
         elif count:
             self.backward_at = now
-            lost = count - self.console.send(self.gantry.chunk, 0, count)
+            lost = count - self.console.queue(self.gantry.chunk, 0, count)
             self.replies_lost = (self.replies_lost + lost) & COUNT_MASK
             self._follow(count)
-        elif self.backward.count and elapsed(now, self.backward_at) >= self.params[P_GAP_MS]:
+            if self.gantry.is_over:
+                self.backward.expire()
+        elif self.backward.count and not self.gantry.missing and elapsed(now, self.backward_at) >= self.params[P_GAP_MS]:
             self.backward.expire()
         if self.replies_length and not self.backward.count:
             self._flush_replies()
 
+    @micropython.native
     def _follow(self, count):
         backward = self.backward
         at = backward.feed(self.gantry.chunk, 0, count)
@@ -270,11 +307,15 @@ class Bridge:
         """Queue a reply to the console; it leaves between two frames of the gantry."""
         if command < 0:
             return
+        if not self.answers_left:
+            self.replies_lost = (self.replies_lost + 1) & COUNT_MASK
+            return
+        self.answers_left -= 1
         codec = self.judge.backward
         self.reply_values[self.params[P_REASON_SLOT]] = reason
         length = codec.write(command, self.judge.forward.sequence_of(frame), self.reply_values)
         if self.replies_length + length > REPLY_BYTES:
-            self.replies_lost += 1
+            self.replies_lost = (self.replies_lost + 1) & COUNT_MASK
             return
         move(self.replies, self.replies_length, codec.buffer, 0, length)
         self.replies_length += length
@@ -283,15 +324,16 @@ class Bridge:
 
     def _flush_replies(self):
         if self.console.has_room(self.replies_length):
-            self.console.send(self.replies, 0, self.replies_length)
+            self.console.queue(self.replies, 0, self.replies_length)
             self.replies_length = 0
 
     # ---- health and state
 
     def _note_bad(self, now):
-        if self.forward.last_bad:
-            self.events.repeat(BAD_FRAME, now, self.forward.last_bad)
-            self.forward.last_bad = NONE
+        state = self.forward.state
+        if state[D_LAST_BAD]:
+            self.events.repeat(BAD_FRAME, now, state[D_LAST_BAD])
+            state[D_LAST_BAD] = NONE
 
     def _overrun(self, deframer, now):
         """Bytes were lost: whatever frame they belonged to is gone, and nothing of it may be used."""

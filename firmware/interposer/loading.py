@@ -6,6 +6,7 @@ import sys
 from interposer.core.compat import const
 from interposer.core.network_thumb import layers
 from interposer.core.package import Package
+from interposer.core.quantities_thumb import evaluate
 from interposer.core.reasons import NO_PACKAGE, NONE, PACKAGE_CORRUPT
 from interposer.core.verdict import Judge
 from interposer.hal import board_record as board
@@ -29,7 +30,7 @@ def load(watchdog):
     if reason != NONE:
         return None, None, reason
     watchdog.feed()
-    return package, Judge(package, layers), NONE
+    return package, Judge(package, layers, evaluate), NONE
 
 
 def _audit(package):

@@ -12,7 +12,6 @@ from typing import Any
 from gantryguard.profiles.profile import Profile
 from gantryguard.rig.board import load_board, render_board_py
 from interposer.core.gate import CANCEL_DOWN, OVERRIDE_DOWN
-from interposer.core.network import layers
 from interposer.core.reasons import NONE
 from interposer.core.verdict import Judge
 
@@ -38,6 +37,8 @@ class DeskPort:
     def __init__(self) -> None:
         self.chunk = bytearray(128)
         self.waiting = b""
+        self.is_over = False
+        self.missing = 0
         self.left: list[bytes] = []
 
     def arrive(self, data: bytes) -> None:
@@ -52,6 +53,9 @@ class DeskPort:
     def send(self, buffer: bytes, start: int, count: int) -> int:
         self.left.append(bytes(buffer[start : start + count]))
         return count
+
+    def queue(self, buffer: bytes, start: int, count: int) -> int:
+        return self.send(buffer, start, count)
 
     def has_room(self, _count: int) -> bool:
         return True
@@ -122,7 +126,7 @@ class Desk:
         self.now = start_ms
         self.console, self.gantry = DeskPort(), DeskPort()
         self.relay, self.keys = DeskRelay(), DeskKeys()
-        judge = Judge(profile.package, layers)
+        judge = Judge(profile.package)
         lamps = (firmware.Lamp(16), firmware.Lamp(17))
         self.bridge = firmware.Bridge(
             profile.package, judge, self.console, self.gantry, self.relay, *lamps, self.keys, death, start_ms

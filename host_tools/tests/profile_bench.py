@@ -16,7 +16,6 @@ from gantryguard.clinic.commands import Commands
 from gantryguard.clinic.scanner import reference_scanner
 from gantryguard.profiles.nets import TrainedLayer, TrainedNet
 from gantryguard.profiles.profile import Profile
-from interposer.core.network import layers
 from interposer.core.reasons import PASS
 from interposer.core.verdict import Judge
 
@@ -87,7 +86,7 @@ class Desk:
     judge: Any = field(init=False)
 
     def __post_init__(self) -> None:
-        self.judge = Judge(self.profile.package, layers)
+        self.judge = Judge(self.profile.package)
 
     def send(self, command: str, values: Mapping[str, Any] | None = None, *, accept: bool = True) -> int:
         """Judge one command under the next sequence number; returns the verdict."""

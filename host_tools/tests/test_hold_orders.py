@@ -16,6 +16,7 @@ from desk import Desk
 
 from gantryguard import paths
 from gantryguard.profiles.profile import Profile
+from interposer.core.exam import X_FATE, X_LENGTH, X_RETRIES, X_SEQUENCE, X_STATE
 from interposer.core.gate import HOLDING
 from interposer.core.package import P_HOLD_MS, P_KEY_HOLD_MS
 
@@ -93,7 +94,10 @@ class World:
 
     def is_held_reply(self, reply: bytes) -> bool:
         backward = self.desk.bridge.judge.backward
-        return bool(backward.command_of(reply) == self.profile.command("held"))
+        return bool(
+            backward.read(reply, len(reply), self.profile.start_values()) == 0
+            and backward.command == self.profile.command("held")
+        )
 
     def check(self, left: list[bytes]) -> None:
         for frame in left:
@@ -135,13 +139,15 @@ class World:
         """Everything that decides what happens next; times and numbers are relative, and only where they still matter."""
         bridge = self.desk.bridge
         gate, exam, now = bridge.gate, bridge.judge.exam, self.desk.now
+        session = exam.session
         oracle = self.oracle
-        last = bytes(exam.last_frame[: exam.last_length])
+        last = bytes(exam.last_frame[: exam.session[X_LENGTH]])
         fresh = oracle.fresh_since if oracle.held else None
         return (
             (gate.state, gate.momentary, gate.keys, gate.fresh, bridge.relay.closed, self.desk.keys.levels),
             (now - gate.since if gate.state == HOLDING else 0, min(now - gate.pressed_at, 600) if gate.fresh else 0),
-            (exam.state, (self.sequence - exam.last_sequence) & 255, exam.last_fate, exam.retries, last == self.last_held),
+            (session[X_STATE], (self.sequence - session[X_SEQUENCE]) & 255, session[X_FATE], session[X_RETRIES]),
+            last == self.last_held,
             (bytes(bridge.held[: bridge.held_length]) == self.last_held, bytes(exam.values)),
             (now - oracle.since if oracle.held else 0, None if fresh is None else min(now - fresh, 600)),
             (oracle.override_down, oracle.cancel_down, self.last_held in oracle.released),

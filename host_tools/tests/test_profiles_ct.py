@@ -14,6 +14,7 @@ from gantryguard.clinic.exams import Exam, generate_exams
 from gantryguard.clinic.scanner import reference_scanner
 from gantryguard.profiles.profile import Profile
 from interposer.core import codec, limits
+from interposer.core.exam import X_STATE
 from interposer.core.package import POLICY_REFUSE
 from interposer.core.reasons import (
     ALERT,
@@ -379,7 +380,7 @@ def test_a_command_that_the_gantry_refused_leaves_parameters_needed(command: str
 def test_a_refusal_outside_an_exam_changes_nothing() -> None:
     desk = Desk(ct())
     gantry_refuses(desk)
-    assert desk.judge.exam.state == 0
+    assert desk.judge.exam.session[X_STATE] == 0
 
 
 @pytest.mark.parametrize(("short_mm", "verdict"), [(1.1, BLOCK), (1.0, PASS), (-1.0, PASS), (-1.1, BLOCK)])

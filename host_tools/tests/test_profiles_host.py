@@ -75,14 +75,12 @@ def test_columns_and_single_rows_give_the_same_values() -> None:
 def test_every_command_is_written_and_read_by_the_link_alone(name: str) -> None:
     """Encoded frames pass core's deframer and codec, and their fields come back."""
     profile = PROFILES[name][0]()
-    judge = Judge(profile.package, None)
+    judge = Judge(profile.package)
     for command in profile.command_names:
         frame = profile.encode(command, 5, {})
         for codec in (judge.forward, judge.backward):
-            index = codec.command_of(frame)
-            if index >= 0 and profile.command_names[index] == command:
-                values = profile.values_from({})
-                codec.read(frame, len(frame), index, values)
+            codec.read(frame, len(frame), profile.values_from({}))
+            if codec.command >= 0 and profile.command_names[codec.command] == command:
                 assert codec.sequence_of(frame) == (5 if name == "ct" else -1)
                 break
         else:
@@ -94,9 +92,9 @@ def test_a_context_frame_has_the_documented_bytes() -> None:
     frame = ct().encode("exam_context", 7, CONTEXT | {"age_years": 0.5, "weight_kg": 7.9, "height_cm": None})
     assert frame[:5] == bytes((0xA5, 0x5A, 14, 7, 0x10))
     assert frame[5:-2] == bytes((100, 0, 7, 6, 0, 1, 79, 0, 0, 0, 0, 0))
-    judge = Judge(ct().package, None)
+    judge = Judge(ct().package)
     values = ct().start_values()
-    assert judge.forward.read(frame, len(frame), judge.forward.command_of(frame), values) == NONE
+    assert judge.forward.read(frame, len(frame), values) == NONE
     assert values[ct().slot("weight_kg")] == 79
 
 

@@ -4,6 +4,8 @@ A command's fields are read into slots of the exam's value vector (`exam.py`). W
 package's; here are only the kinds of field. Reading never raises and never allocates: the result is a reason.
 """
 
+from array import array
+
 from interposer.core.compat import const, micropython, ptr8, ptr32
 from interposer.core.link import (
     CHECK_NONE,
@@ -63,6 +65,8 @@ I32_LITTLE = const(5)
 U16_BIG = const(6)
 I16_BIG = const(7)
 DECIMAL = const(8)  # ASCII digits, each argument ended by a comma
+
+NO_COMMAND = const(255)  # in the index of opcodes
 
 # What a slot may hold, RANGE_WORDS words: lowest, highest, value before it is known.
 RANGE_WORDS = const(3)
@@ -182,6 +186,107 @@ def write_text(frame: ptr8, at: int, fields: ptr32, first: int, count: int, valu
     return at
 
 
+@micropython.viper
+def command_of(frame: ptr8, framing: ptr32, index_of: ptr8) -> int:
+    """Index of the frame's command, or -1."""
+    at = framing[F_OPCODE_AT]
+    code = int(frame[at])
+    if framing[F_OPCODE_FORM] != OPCODE_BYTE:
+        low = int(frame[at + 1]) - 48
+        code -= 48
+        if code < 0 or code > 9 or low < 0 or low > 9:
+            return -1
+        code = code * 10 + low
+    index = int(index_of[code])
+    return -1 if index == NO_COMMAND else index
+
+
+# What `decode` found, one word each.
+FOUND_COMMAND = const(0)  # index, or -1
+FOUND_SLOT = const(1)  # of the field that is out of its range, or -1
+FOUND_WORDS = const(2)
+
+
+@micropython.viper
+def decode(
+    frame: ptr8,
+    length: int,
+    framing: ptr32,
+    index_of: ptr8,
+    commands: ptr32,
+    fields: ptr32,
+    ranges: ptr32,
+    values: ptr32,
+    found: ptr32,
+) -> int:
+    """Find a frame's command and read its fields into `values`; returns a reason."""
+    command = int(command_of(frame, framing, index_of))
+    found[FOUND_COMMAND] = command
+    found[FOUND_SLOT] = -1
+    if command < 0:
+        return UNKNOWN_COMMAND
+    at = command * COMMAND_WORDS
+    first = commands[at + C_FIELD]
+    count = commands[at + C_FIELDS]
+    bad = -1
+    if framing[F_KIND] == DELIMITED:
+        end = length - 1 - framing[F_CHECK_SIZE]
+        bad = int(read_text(frame, framing[F_BODY_AT], end, fields, first, count, values, ranges))
+    elif length != commands[at + C_LENGTH]:
+        return WRONG_LENGTH
+    elif count:
+        bad = int(read_binary(frame, fields, first, count, values, ranges))
+    if bad == -1:
+        return NONE
+    if bad == -2:
+        return WRONG_LENGTH
+    found[FOUND_SLOT] = bad
+    return BAD_FIELD
+
+
+@micropython.viper
+def encode(
+    frame: ptr8,
+    framing: ptr32,
+    table: ptr32,
+    commands: ptr32,
+    fields: ptr32,
+    command: int,
+    sequence: int,
+    values: ptr32,
+) -> int:
+    """Build the frame of a command from `values`; returns its length."""
+    at = command * COMMAND_WORDS
+    first = commands[at + C_FIELD]
+    count = commands[at + C_FIELDS]
+    i = 0
+    while i < framing[F_STARTS]:
+        frame[i] = framing[F_START + i]
+        i += 1
+    if framing[F_SEQUENCE_AT] >= 0:
+        frame[framing[F_SEQUENCE_AT]] = sequence & 255
+    opcode = commands[at + C_OPCODE]
+    if framing[F_OPCODE_FORM] == OPCODE_BYTE:
+        frame[framing[F_OPCODE_AT]] = opcode
+    else:
+        frame[framing[F_OPCODE_AT]] = 48 + opcode // 10
+        frame[framing[F_OPCODE_AT] + 1] = 48 + opcode % 10
+    if framing[F_KIND] == COUNTED:
+        length = commands[at + C_LENGTH]
+        frame[framing[F_LENGTH_AT]] = length - framing[F_LENGTH_EXTRA]
+        write_binary(frame, fields, first, count, values)
+        end = length - framing[F_CHECK_SIZE]
+    else:
+        end = int(write_text(frame, framing[F_BODY_AT], fields, first, count, values))
+    if framing[F_CHECK] != CHECK_NONE:
+        value = int(check_value(frame, framing[F_CHECK_FROM], end, framing, table))
+        end = int(put_check(frame, end, value, framing))
+    if framing[F_KIND] == DELIMITED:
+        frame[end] = framing[F_END]
+        end += 1
+    return end
+
+
 class Codec:
     """The commands of one direction: finds, reads and writes them by the package's tables.
 
@@ -196,85 +301,30 @@ class Codec:
         self.fields = fields
         self.ranges = ranges
         self.table = crc16_table(self.framing)
-        self.index_of = bytearray(b"\xff" * 256)
+        self.index_of = bytearray([NO_COMMAND] * 256)
         for index in range(len(commands) // COMMAND_WORDS):
             if commands[index * COMMAND_WORDS + C_DIRECTION] == direction:
                 self.index_of[commands[index * COMMAND_WORDS + C_OPCODE]] = index
         self.buffer = bytearray(self.framing[F_MAX])
-        self.bad_slot = -1
-
-    def command_of(self, frame):
-        """Index of the frame's command, or -1."""
-        at = self.framing[F_OPCODE_AT]
-        code = frame[at]
-        if self.framing[F_OPCODE_FORM] != OPCODE_BYTE:
-            code = self._digits(frame, at)
-            if code < 0:
-                return -1
-        index = self.index_of[code]
-        return -1 if index == 255 else index
-
-    def _digits(self, frame, at):
-        high = frame[at] - 48
-        low = frame[at + 1] - 48
-        return high * 10 + low if 0 <= high <= 9 and 0 <= low <= 9 else -1
+        self.sequence_at = self.framing[F_SEQUENCE_AT]
+        self.found = array("i", bytes(4 * FOUND_WORDS))
+        self.command = self.bad_slot = -1
 
     def sequence_of(self, frame):
         """The frame's sequence number, or -1 where the link has none."""
-        at = self.framing[F_SEQUENCE_AT]
-        return frame[at] if at >= 0 else -1
+        return frame[self.sequence_at] if self.sequence_at >= 0 else -1
 
-    def read(self, frame, length, command, values):
-        """Read the fields of a known command into `values`; returns a reason. `bad_slot` names the field of BAD_FIELD."""
-        self.bad_slot = -1
-        if command < 0:
-            return UNKNOWN_COMMAND
-        at = command * COMMAND_WORDS
-        first = self.commands[at + C_FIELD]
-        count = self.commands[at + C_FIELDS]
-        if self.framing[F_KIND] == COUNTED:
-            if length != self.commands[at + C_LENGTH]:
-                return WRONG_LENGTH
-            bad = read_binary(frame, self.fields, first, count, values, self.ranges)
-        else:
-            end = length - 1 - self.framing[F_CHECK_SIZE]
-            bad = read_text(frame, self.framing[F_BODY_AT], end, self.fields, first, count, values, self.ranges)
-        if bad == -2:
-            return WRONG_LENGTH
-        self.bad_slot = bad
-        return NONE if bad < 0 else BAD_FIELD
+    def read(self, frame, length, values):
+        """Find the command of an intact frame and read its fields into `values`; returns a reason.
+
+        `command` is its index, or -1; `bad_slot` the slot of a field that is out of its range, or -1.
+        """
+        found = self.found
+        reason = decode(frame, length, self.framing, self.index_of, self.commands, self.fields, self.ranges, values, found)
+        self.command = found[FOUND_COMMAND]
+        self.bad_slot = found[FOUND_SLOT]
+        return reason
 
     def write(self, command, sequence, values):
         """Build the frame of a command from `values` in `self.buffer`; returns its length."""
-        framing = self.framing
-        frame = self.buffer
-        at = command * COMMAND_WORDS
-        first = self.commands[at + C_FIELD]
-        count = self.commands[at + C_FIELDS]
-        for i in range(framing[F_STARTS]):
-            frame[i] = framing[F_START + i]
-        if framing[F_SEQUENCE_AT] >= 0:
-            frame[framing[F_SEQUENCE_AT]] = sequence & 255
-        self._write_opcode(self.commands[at + C_OPCODE])
-        if framing[F_KIND] == COUNTED:
-            length = self.commands[at + C_LENGTH]
-            frame[framing[F_LENGTH_AT]] = length - framing[F_LENGTH_EXTRA]
-            write_binary(frame, self.fields, first, count, values)
-            end = length - framing[F_CHECK_SIZE]
-        else:
-            end = write_text(frame, framing[F_BODY_AT], self.fields, first, count, values)
-        if framing[F_CHECK] != CHECK_NONE:
-            value = check_value(frame, framing[F_CHECK_FROM], end, framing, self.table)
-            end = put_check(frame, end, value, framing)
-        if framing[F_KIND] == DELIMITED:
-            frame[end] = framing[F_END]
-            end += 1
-        return end
-
-    def _write_opcode(self, opcode):
-        at = self.framing[F_OPCODE_AT]
-        if self.framing[F_OPCODE_FORM] == OPCODE_BYTE:
-            self.buffer[at] = opcode
-        else:
-            self.buffer[at] = 48 + opcode // 10
-            self.buffer[at + 1] = 48 + opcode % 10
+        return encode(self.buffer, self.framing, self.table, self.commands, self.fields, command, sequence, values)

@@ -6,13 +6,26 @@ argument must be an `array("i")` and a `ptr8` argument anything that is indexed 
 """
 
 try:
+    from array import array
+
     import micropython
+    from uctypes import addressof
 
     ptr8 = ptr32 = None
+
+    def pointers(*buffers):
+        """What native code takes for many buffers at once; somebody has to keep the buffers themselves."""
+        return array("i", [addressof(buffer) for buffer in buffers])
+
 except ImportError:
 
     class micropython:  # noqa: N801 - stands in for the module of that name
         """What the host needs of MicroPython's module."""
+
+        @staticmethod
+        def native(function):
+            """Leave the function as it is."""
+            return function
 
         @staticmethod
         def viper(function):
@@ -26,6 +39,10 @@ except ImportError:
     def ptr32(words):
         """Leave the words as they are."""
         return words
+
+    def pointers(*buffers):
+        """The buffers themselves."""
+        return buffers
 
 
 def const(value):

@@ -6,9 +6,9 @@ the exam only when its frame is let through; a refused command leaves no trace b
 
 from array import array
 
-from interposer.core.codec import C_LATCH, C_LATCHES, COMMAND_WORDS, RANGE_WORDS
-from interposer.core.compat import const, elapsed, micropython, ptr32
-from interposer.core.link import F_MAX, move, same
+from interposer.core.codec import C_FIELDS, C_LATCH, C_LATCHES, COMMAND_WORDS, RANGE_WORDS
+from interposer.core.compat import TICKS_MASK, const, micropython, ptr8, ptr32
+from interposer.core.link import F_MAX
 from interposer.core.package import (
     LATCH_WORDS,
     P_COMMANDS,
@@ -22,12 +22,26 @@ from interposer.core.package import (
     P_STATES,
     P_VALUES,
 )
-from interposer.core.reasons import NONE, OUT_OF_SEQUENCE, RATE, TOO_MANY_RETRIES
+from interposer.core.reasons import NONE, OUT_OF_SEQUENCE, RATE, STALE, TOO_MANY_RETRIES
 
 # What became of the last frame.
 UNSENT = const(0)
 SENT = const(1)
 SENT_ONCE = const(2)  # by an override: may not be sent again
+
+# The session, one word each.
+X_STATE = const(0)  # place in the sequence
+X_SEQUENCE = const(1)  # number of the last frame, or -1
+X_LENGTH = const(2)  # of the last frame
+X_FATE = const(3)
+X_AT_MS = const(4)  # when it came
+X_RETRIES = const(5)
+X_WINDOW_MS = const(6)  # when the window of the rate began
+X_WINDOW_COUNT = const(7)
+X_IS_RETRY = const(8)  # the frame admitted last is the last one again
+X_IS_NOTED = const(9)  # the frame admitted last has become the last one
+X_KEPT = const(10)  # fields and states: what a trial begins with; rows are evaluated anew by each command that needs them
+SESSION_WORDS = const(11)
 
 
 @micropython.viper
@@ -39,95 +53,124 @@ def copy_words(source: ptr32, target: ptr32, count: int):
         i += 1
 
 
+@micropython.viper
+def admit(
+    session: ptr32,
+    params: ptr32,
+    order: ptr32,
+    last: ptr8,
+    frame: ptr8,
+    length: int,
+    sequence: int,
+    now: int,
+    command: int,
+    is_free: int,
+) -> int:
+    """NONE, or why this command may not come now: rate, retries, freshness, order. A fresh frame becomes the last one.
+
+    A retry is the last frame again, byte for byte, under its own sequence number, soon after it. `is_free`: a command that
+    may have any sequence number.
+    """
+    session[X_IS_RETRY] = 0
+    session[X_IS_NOTED] = 0
+    if (now - session[X_WINDOW_MS]) & TICKS_MASK >= params[P_RATE_WINDOW_MS]:
+        session[X_WINDOW_MS] = now
+        session[X_WINDOW_COUNT] = 0
+    frames = session[X_WINDOW_COUNT] + 1
+    session[X_WINDOW_COUNT] = frames
+    if frames > params[P_RATE_FRAMES]:
+        return RATE
+    i = 0
+    if sequence >= 0 and length == session[X_LENGTH] and (now - session[X_AT_MS]) & TICKS_MASK <= params[P_RETRY_MS]:
+        while i < length and frame[i] == last[i]:
+            i += 1
+    if i == length:
+        session[X_IS_RETRY] = 1
+        retries = session[X_RETRIES] + 1
+        session[X_RETRIES] = retries
+        if session[X_FATE] == SENT_ONCE or retries > params[P_RETRIES]:
+            return TOO_MANY_RETRIES
+        if session[X_FATE] == SENT:
+            return NONE
+    else:
+        ahead = (sequence - session[X_SEQUENCE]) & 255
+        if sequence < 0 or session[X_SEQUENCE] < 0:
+            ahead = 1
+        if ahead >= 1 and ahead <= params[P_SEQUENCE_WINDOW]:
+            note(session, last, frame, length, sequence, now)
+            session[X_IS_NOTED] = 1
+        elif not is_free:
+            return STALE
+    if order[session[X_STATE] * params[P_COMMANDS] + command] < 0:
+        return OUT_OF_SEQUENCE
+    return NONE
+
+
+@micropython.viper
+def note(session: ptr32, last: ptr8, frame: ptr8, length: int, sequence: int, now: int):
+    """Remember a frame as the last one."""
+    session[X_SEQUENCE] = sequence
+    session[X_AT_MS] = now
+    session[X_LENGTH] = length
+    session[X_FATE] = UNSENT
+    session[X_RETRIES] = 0
+    i = 0
+    while i < length:
+        last[i] = frame[i]
+        i += 1
+
+
+@micropython.viper
+def commit(
+    session: ptr32, params: ptr32, order: ptr32, commands: ptr32, latches: ptr32, trial: ptr32, values: ptr32, command: int
+):
+    """The trial's command was let through, or came from the gantry: values, latches and state become the exam's."""
+    at = command * COMMAND_WORDS
+    after = order[session[X_STATE] * params[P_COMMANDS] + command]
+    if after >= 0:
+        session[X_STATE] = after
+    if not commands[at + C_FIELDS] and not commands[at + C_LATCHES]:
+        return
+    end = (commands[at + C_LATCH] + commands[at + C_LATCHES]) * LATCH_WORDS
+    at = commands[at + C_LATCH] * LATCH_WORDS
+    while at < end:
+        trial[latches[at]] = trial[latches[at + 1]]
+        at += LATCH_WORDS
+    i = 0
+    while i < session[X_KEPT]:
+        values[i] = trial[i]
+        i += 1
+
+
 class Exam:
     """Session state of one link. `values` is what was let through, `trial` is what is being judged."""
 
     def __init__(self, package):
         params = package.table("params")
+        fields = params[P_FIELDS]
+        kept = fields + params[P_STATES]
+        ranges = package.table("ranges")
         self.params = params
-        self.commands = package.table("commands")
+        self.order = package.table("sequence")
         self.latches = package.table("latches")
-        self.sequence = package.table("sequence")
         self.size = params[P_VALUES]
-        self.kept = params[P_FIELDS] + params[P_STATES]
-        self.values = array("i", bytes(4 * self.size))
+        self.values = array("i", bytes(4 * kept))
         self.trial = array("i", bytes(4 * self.size))
-        self._set_start_values(package.table("ranges"), package.table("states"))
-        self.state = params[P_FIRST_STATE]
-        self.last_sequence = -1
-        self.last_frame = bytearray(package.table("framings")[F_MAX])
-        self.last_length = 0
-        self.last_fate = UNSENT
-        self.last_at = 0
-        self.retries = 0
-        self.window_start = 0
-        self.window_count = 0
-
-    def _set_start_values(self, ranges, states):
-        fields = self.params[P_FIELDS]
         for slot in range(fields):
             self.values[slot] = ranges[slot * RANGE_WORDS + 2]
-        for index in range(self.params[P_STATES]):
-            self.values[fields + index] = states[index]
+        for index in range(params[P_STATES]):
+            self.values[fields + index] = package.table("states")[index]
+        self.last_frame = bytearray(package.table("framings")[F_MAX])
+        self.session = array("i", bytes(4 * SESSION_WORDS))
+        self.session[X_STATE] = params[P_FIRST_STATE]
+        self.session[X_SEQUENCE] = -1
+        self.session[X_KEPT] = kept
 
     def start_trial(self):
-        """Begin a trial from what was let through so far; rows are left: a command evaluates those that it needs."""
-        copy_words(self.values, self.trial, self.kept)
+        """Begin a trial from what was let through so far."""
+        copy_words(self.values, self.trial, self.session[X_KEPT])
         return self.trial
 
-    def within_rate(self, now):
-        """NONE, or RATE where more frames came in this window than the profile allows."""
-        if elapsed(now, self.window_start) >= self.params[P_RATE_WINDOW_MS]:
-            self.window_start = now
-            self.window_count = 0
-        self.window_count += 1
-        return RATE if self.window_count > self.params[P_RATE_FRAMES] else NONE
-
-    def is_retry(self, frame, length, sequence, now):
-        """True where this is the last frame again, byte for byte, under its own sequence number, soon after it."""
-        soon = elapsed(now, self.last_at) <= self.params[P_RETRY_MS]
-        return sequence >= 0 and soon and same(frame, length, self.last_frame, self.last_length)
-
-    def count_retry(self):
-        """NONE, or TOO_MANY_RETRIES (at once where the frame was sent by an override)."""
-        self.retries += 1
-        spent = self.last_fate == SENT_ONCE or self.retries > self.params[P_RETRIES]
-        return TOO_MANY_RETRIES if spent else NONE
-
-    def is_next(self, sequence):
-        """Whether a sequence number is one of the next few, or there is nothing to compare it with."""
-        ahead = (sequence - self.last_sequence) & 255
-        return sequence < 0 or self.last_sequence < 0 or 1 <= ahead <= self.params[P_SEQUENCE_WINDOW]
-
-    def note(self, frame, length, sequence, now):
-        """Remember a frame as the last one."""
-        self.last_sequence = sequence
-        self.last_at = now
-        self.last_length = length
-        self.last_fate = UNSENT
-        self.retries = 0
-        move(self.last_frame, 0, frame, 0, length)
-
-    def in_sequence(self, command):
-        """NONE, or OUT_OF_SEQUENCE."""
-        return NONE if self._next_state(command) >= 0 else OUT_OF_SEQUENCE
-
-    def _next_state(self, command):
-        return self.sequence[self.state * self.params[P_COMMANDS] + command]
-
-    def commit(self, command):
-        """The trial's command was let through: its values, latches and state become the exam's."""
-        self.values, self.trial = self.trial, self.values
-        values = self.values
-        at = command * COMMAND_WORDS
-        latch = self.commands[at + C_LATCH] * LATCH_WORDS
-        for _ in range(self.commands[at + C_LATCHES]):
-            values[self.latches[latch]] = values[self.latches[latch + 1]]
-            latch += LATCH_WORDS
-        self.go_on(command)
-
-    def go_on(self, command):
-        """Take the transition of a command, or of a reply of the gantry, where there is one."""
-        after = self._next_state(command)
-        if after >= 0:
-            self.state = after
+    def may_follow(self, command):
+        """Whether the sequence allows a command now."""
+        return self.order[self.session[X_STATE] * self.params[P_COMMANDS] + command] >= 0

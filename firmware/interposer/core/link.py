@@ -9,7 +9,7 @@ Framing record, FRAMING_WORDS words per direction (0 console to gantry, 1 gantry
 from array import array
 
 from interposer.core.compat import const, micropython, ptr8, ptr32
-from interposer.core.reasons import BAD_CHECK, INCOMPLETE
+from interposer.core.reasons import BAD_CHECK, BAD_LENGTH, INCOMPLETE, STRAY_BYTES
 
 FRAMING_WORDS = const(24)
 F_KIND = const(0)
@@ -48,10 +48,7 @@ OPCODE_DIGITS = const(1)
 FORWARD = const(0)
 BACKWARD = const(1)
 
-NOT_YET = const(0)
 COUNT_MASK = const(0x3FFFFFFF)
-NO_LENGTH = const(1)  # reasons.BAD_LENGTH and reasons.STRAY_BYTES, as constants that viper code can fold
-STRAY = const(8)
 
 
 def crc16_table(framing):
@@ -148,7 +145,7 @@ def frame_length(buffer: ptr8, start: int, count: int, framing: ptr32) -> int:
         if start + i >= count:
             return 0
         if int(buffer[start + i]) != framing[F_START + i]:
-            return -STRAY
+            return -STRAY_BYTES
         i += 1
     if framing[F_KIND] == COUNTED:
         place = start + framing[F_LENGTH_AT]
@@ -156,18 +153,18 @@ def frame_length(buffer: ptr8, start: int, count: int, framing: ptr32) -> int:
             return 0
         length = int(buffer[place]) + framing[F_LENGTH_EXTRA]
         if length < framing[F_MIN] or length > framing[F_MAX]:
-            return -NO_LENGTH
+            return -BAD_LENGTH
         return length
     i = start + starts
     while i < count:
         if int(buffer[i]) == framing[F_END]:
             length = i + 1 - start
-            return length if length >= framing[F_MIN] else -NO_LENGTH
+            return length if length >= framing[F_MIN] else -BAD_LENGTH
         if int(buffer[i]) == framing[F_START]:
-            return -NO_LENGTH
+            return -BAD_LENGTH
         i += 1
         if i - start >= framing[F_MAX]:
-            return -NO_LENGTH
+            return -BAD_LENGTH
     return 0
 
 
@@ -194,127 +191,142 @@ def same(left: ptr8, left_length: int, right: ptr8, right_length: int) -> int:
 
 
 @micropython.viper
-def find(buffer: ptr8, start: int, stop: int, value: int) -> int:
-    """First place of a byte value in `buffer[start:stop]`, or `stop`."""
-    i = start
-    while i < stop:
-        if int(buffer[i]) == value:
-            return i
+def is_intact(buffer: ptr8, start: int, length: int, framing: ptr32, table: ptr32) -> int:
+    """1 if the frame of `length` bytes at `start` carries the check that its bytes have, else 0."""
+    check = framing[F_CHECK]
+    if check == CHECK_NONE:
+        return 1
+    at = start + length - framing[F_CHECK_SIZE]
+    if framing[F_KIND] == DELIMITED:
+        at -= 1
+    if check != CHECK_CRC16 or framing[F_CHECK_C] or framing[F_CHECK_FORM] != FORM_LITTLE:
+        value = int(check_value(buffer, start + framing[F_CHECK_FROM], at, framing, table))
+        return int(check_holds(buffer, at, value, framing))
+    value = framing[F_CHECK_B]  # the usual one without another call
+    i = start + framing[F_CHECK_FROM]
+    while i < at:
+        value = ((value << 8) & 0xFF00) ^ table[((value >> 8) ^ buffer[i]) & 255]
         i += 1
-    return stop
+    value ^= framing[F_CHECK_D]
+    return 1 if value == int(buffer[at]) | (int(buffer[at + 1]) << 8) else 0
+
+
+# State of a deframer, one word each; behind D_BAD one counter per reason for which a frame is bad.
+D_LENGTH = const(0)  # of the good frame that stands at the beginning of the buffer
+D_COUNT = const(1)  # bytes in the buffer
+D_MISSING = const(2)  # bytes that must come at least before another frame can be complete
+D_LAST_BAD = const(3)
+D_BAD = const(4)
+BAD_REASONS = const(10)
+
+
+@micropython.viper
+def cut(state: ptr32, frame: ptr8, framing: ptr32, table: ptr32, source: ptr8, start: int, stop: int, is_over: int) -> int:
+    """Move bytes of `source[start:stop]` into `frame` until a good frame stands at its beginning; returns the place after them.
+
+    What cannot begin a frame is dropped and counted on the way. With `is_over` an unfinished frame is given up too.
+    """
+    at = state[D_LENGTH]
+    count = state[D_COUNT]
+    state[D_LENGTH] = 0
+    missing = framing[F_MIN]
+    first = framing[F_START]
+    stray = 0
+    searching = 1
+    while searching:
+        i = 0
+        while at < count:  # what has been dealt with leaves the buffer
+            frame[i] = frame[at]
+            i += 1
+            at += 1
+        count = i
+        at = 0
+        while count < framing[F_MAX] and start < stop:
+            frame[count] = source[start]
+            count += 1
+            start += 1
+        while at < count:
+            if int(frame[at]) != first:
+                if not stray:
+                    state[D_BAD + STRAY_BYTES] = (state[D_BAD + STRAY_BYTES] + 1) & COUNT_MASK
+                    state[D_LAST_BAD] = STRAY_BYTES
+                stray = 1
+                at += 1
+                continue
+            length = int(frame_length(frame, at, count, framing))
+            reason = BAD_CHECK
+            if length < 0:
+                reason = 0 - length
+            elif length and at + length <= count:
+                if int(is_intact(frame, at, length, framing, table)):
+                    state[D_LENGTH] = length
+                    searching = 0
+                    break
+            elif is_over:
+                reason = INCOMPLETE
+            else:
+                missing = (length if length else missing) - (count - at)
+                break
+            state[D_BAD + reason] = (state[D_BAD + reason] + 1) & COUNT_MASK
+            state[D_LAST_BAD] = reason
+            stray = 1  # what follows up to the next start belongs to this one
+            at += 1
+        if start == stop:
+            searching = 0
+    i = 0
+    while at < count:
+        frame[i] = frame[at]
+        i += 1
+        at += 1
+    state[D_COUNT] = i
+    state[D_MISSING] = missing if missing > 0 else 1
+    return start
 
 
 class Deframer:
     """Cuts a byte stream into frames with a right check; whatever lies between is dropped and counted.
 
     While `length` is not 0, `frame[:length]` is a frame that reception does not touch before the next call. A frame that
-    turns out bad loses only what cannot begin another one, so a good frame inside or behind it is still found.
+    turns out bad loses only what cannot begin another one, so a good frame inside or behind it is still found. `count` bytes
+    are kept in all; at least `missing` more must come before another frame can be complete.
     """
 
     def __init__(self, framing):
         self.framing = framing
         self.table = crc16_table(framing)
         self.frame = bytearray(framing[F_MAX])
-        self.length = 0
-        self.count = 0
-        self.bad = array("i", bytes(40))  # how many of each reason 1..8
-        self.last_bad = 0
+        self.state = array("i", bytes(4 * (D_BAD + BAD_REASONS)))
+        self.clear()
 
+    @micropython.native
     def feed(self, source, start, stop):
-        """Take bytes of `source[start:stop]` up to the end of the next good frame; returns the place after them."""
-        self.release()
-        if not self.count:
-            length = frame_length(source, start, stop, self.framing)
-            if 0 < length <= stop - start and self._check(source, start, length):
-                return start + self._take(source, start, length)
-        while True:
-            if self._settle() or start == stop:
-                return start
-            if not self.count:
-                start = self._skip(source, start, stop)
-            take = self._wanted(source, start, stop)
-            move(self.frame, self.count, source, start, take)
-            self.count += take
-            start += take
+        """Take bytes of `source[start:stop]`, at most up to the end of the next good frame or a little further.
 
-    def missing(self):
-        """How many bytes must come at least before another frame can be complete."""
-        if self.count == self.length:
-            return self.framing[F_MIN]
-        length = frame_length(self.frame, 0, self.count, self.framing)
-        return max((length if length > 0 else self.framing[F_MIN]) - self.count, 1)
+        Returns the place after them; call again while `length` is not 0 or something is left.
+        """
+        at = cut(self.state, self.frame, self.framing, self.table, source, start, stop, 0)
+        self._note()
+        return at
 
     def expire(self):
         """The line went quiet inside a frame: give that frame up, but find a good one that it may have hidden."""
-        self.release()
-        while self.count and not self._settle():
-            if self.count:
-                self._reject(INCOMPLETE)
-
-    def release(self):
-        """Done with the frame: its bytes go, those behind it stay."""
-        if self.length:
-            self._shift(self.length)
-            self.length = 0
+        cut(self.state, self.frame, self.framing, self.table, self.frame, 0, 0, 1)
+        self._note()
 
     def clear(self):
         """Forget everything received so far."""
-        self.length = 0
-        self.count = 0
+        self.state[D_LENGTH] = self.state[D_COUNT] = 0
+        self.state[D_MISSING] = self.framing[F_MIN]
+        self._note()
 
-    def _settle(self):
-        """Drop what cannot be a frame; true once a good frame stands at the beginning."""
-        while self.count:
-            length = frame_length(self.frame, 0, self.count, self.framing)
-            if length < 0:
-                self._reject(-length)
-            elif length == NOT_YET or length > self.count:
-                return False
-            elif self._check(self.frame, 0, length):
-                self.length = length
-                return True
-            else:
-                self._reject(BAD_CHECK)
-        return False
+    @micropython.native
+    def _note(self):
+        state = self.state
+        self.length = state[D_LENGTH]
+        self.count = state[D_COUNT]
+        self.missing = state[D_MISSING]
 
-    def _take(self, source, start, length):
-        """The usual case: a whole good frame in one piece."""
-        move(self.frame, 0, source, start, length)
-        self.length = self.count = length
-        return length
-
-    def _check(self, buffer, start, length):
-        framing = self.framing
-        if framing[F_CHECK] == CHECK_NONE:
-            return True
-        at = start + length - framing[F_CHECK_SIZE] - (1 if framing[F_KIND] == DELIMITED else 0)
-        value = check_value(buffer, start + framing[F_CHECK_FROM], at, framing, self.table)
-        return check_holds(buffer, at, value, framing)
-
-    def _skip(self, source, start, stop):
-        place = find(source, start, stop, self.framing[F_START])
-        if place != start:
-            self.bad[STRAY] = (self.bad[STRAY] + 1) & COUNT_MASK
-            self.last_bad = STRAY
-        return place
-
-    def _wanted(self, source, start, stop):
-        """How many bytes may be taken without running past the end of this frame."""
-        framing = self.framing
-        if framing[F_KIND] == DELIMITED:
-            room = framing[F_MAX] - self.count
-            stop = min(stop, start + room)
-            return min(find(source, start, stop, framing[F_END]) + 1, stop) - start
-        length = frame_length(self.frame, 0, self.count, framing)
-        if length <= self.count:
-            length = framing[F_LENGTH_AT] + 1
-        return min(max(length - self.count, 1), stop - start)
-
-    def _reject(self, reason):
-        self.bad[reason] = (self.bad[reason] + 1) & COUNT_MASK
-        self.last_bad = reason
-        self._shift(find(self.frame, 1, self.count, self.framing[F_START]))
-
-    def _shift(self, by):
-        self.count -= by
-        move(self.frame, 0, self.frame, by, self.count)
+    def bad(self):
+        """How many bad frames there were by reason, as a dictionary without the reasons that had none."""
+        counts = self.state
+        return {reason: counts[D_BAD + reason] for reason in range(BAD_REASONS) if counts[D_BAD + reason]}

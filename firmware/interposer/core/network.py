@@ -7,7 +7,7 @@ then saturation. `network_thumb.py` holds the optimised twin of `layers` with th
 
 from array import array
 
-from interposer.core.compat import const, micropython, ptr8, ptr32
+from interposer.core.compat import const, micropython, pointers, ptr8, ptr32
 
 # A network, NET_WORDS words, then its layers, inputs and outputs.
 NET_WORDS = const(12)
@@ -74,23 +74,73 @@ def dense(weights: ptr8, weight_at: int, nets: ptr32, layer: int, source: ptr32,
 
 
 @micropython.viper
-def gather(values: ptr32, nets: ptr32, at: int, count: int, target: ptr32):
-    """Copy the slots that the network reads."""
-    i = 0
-    while i < count:
-        target[i] = values[nets[at + i]]
-        i += 1
-
-
-def layers(weights, nets, layer, count, here, there):
+def layers(weights: ptr8, nets: ptr32, layer: int, count: int, here: ptr32, there: ptr32) -> int:
     """`count` layers on the inputs in `here`, by turns into `there` and back; 1 where the outputs end up in `there`."""
-    for done in range(count):
+    done = 0
+    while done < count:
         if done & 1:
             dense(weights, nets[layer + Y_WEIGHT_AT], nets, layer, there, here)
         else:
             dense(weights, nets[layer + Y_WEIGHT_AT], nets, layer, here, there)
         layer += LAYER_WORDS
+        done += 1
     return count & 1
+
+
+# What `first_suspect` found, one word each.
+FOUND_WORST = const(0)  # number of the output with the largest weighted error, -1 for a classifier
+FOUND_BLOCK_ABOVE = const(1)
+FOUND_IN_THERE = const(2)  # 1 where the outputs are in `there`, else they are in `here`
+FOUND_WORDS = const(3)
+
+
+# What a network works on: places in its list of pointers.
+B_NETS = const(0)
+B_WEIGHTS = const(1)
+B_HERE = const(2)
+B_THERE = const(3)
+B_SCORES = const(4)
+B_HOLD_ABOVE = const(5)
+B_FOUND = const(6)
+
+
+@micropython.viper
+def first_suspect(block: ptr32, kernel, index: int, asked: int, values: ptr32) -> int:
+    """Run the networks whose bit is set in `asked`, from number `index` on; the first with a score above a threshold, or -1."""
+    nets = ptr32(block[B_NETS])
+    here = ptr32(block[B_HERE])
+    there = ptr32(block[B_THERE])
+    scores = ptr32(block[B_SCORES])
+    hold_above = ptr32(block[B_HOLD_ABOVE])
+    found = ptr32(block[B_FOUND])
+    asked >>= index
+    while asked:
+        if asked & 1:
+            net = index * NET_WORDS
+            at = nets[net + N_INPUT_AT]
+            i = 0
+            while i < nets[net + N_INPUTS]:
+                here[i] = values[nets[at + i]]
+                i += 1
+            swapped = int(kernel(ptr8(block[B_WEIGHTS]), nets, nets[net + N_LAYER_AT], nets[net + N_LAYERS], here, there))
+            output = there if swapped else here
+            found[FOUND_IN_THERE] = swapped
+            found[FOUND_WORST] = -1
+            score = output[0]
+            if nets[net + N_SCORE] != CLASSIFIER:
+                score = int(error_score(values, nets, nets[net + N_OUTPUT_AT], nets[net + N_OUTPUTS], output, found))
+            at = nets[net + N_THRESHOLD_AT]
+            slot = nets[net + N_GROUP_SLOT]
+            if slot >= 0 and values[slot] >= 0 and values[slot] < nets[net + N_GROUPS]:
+                at += 2 * values[slot]
+            scores[index] = score
+            hold_above[index] = nets[at]
+            found[FOUND_BLOCK_ABOVE] = nets[at + 1]
+            if score > nets[at] or score > nets[at + 1]:
+                return index
+        asked >>= 1
+        index += 1
+    return -1
 
 
 @micropython.viper
@@ -119,8 +169,7 @@ class Network:
     """Runs the networks of one package with one kernel for `layers`.
 
     `nets` is the int32 section, `weights` the int8 section (bytes), `widest` the largest layer, `count` how many networks
-    there are. After `run`, `worst` (number of the worst output, -1 for a classifier), `output` (array of int32) and
-    `block_above` describe the result; `scores` and `hold_above` keep each network's last score and hold threshold.
+    there are. `scores` and `hold_above` keep each network's last score and hold threshold.
     """
 
     def __init__(self, nets, weights, widest, count, kernel=layers):
@@ -129,38 +178,28 @@ class Network:
         self.kernel = kernel
         self.here = array("i", bytes(4 * widest))
         self.there = array("i", bytes(4 * widest))
-        self.output = self.here
-        self.worst_cell = array("i", bytes(4))
-        self.worst = 0
-        self.block_above = 0
         self.scores = array("i", bytes(4 * count))
         self.hold_above = array("i", bytes(4 * count))
-        self.plans = tuple(self._plan(nets, index * NET_WORDS) for index in range(count))
+        self.found = array("i", bytes(4 * FOUND_WORDS))
+        self.block = pointers(nets, weights, self.here, self.there, self.scores, self.hold_above, self.found)
 
-    def _plan(self, nets, net):
-        """What `run` needs of one network, as a tuple: unpacking it is faster than reading the table."""
-        inputs = (nets[net + N_INPUT_AT], nets[net + N_INPUTS])
-        steps = (nets[net + N_LAYER_AT], nets[net + N_LAYERS])
-        score = (nets[net + N_SCORE], nets[net + N_OUTPUT_AT], nets[net + N_OUTPUTS])
-        return inputs + steps + score + (nets[net + N_THRESHOLD_AT], nets[net + N_GROUP_SLOT], nets[net + N_GROUPS])
+    @micropython.native
+    def first_suspect(self, index, asked, values):
+        """Ask the networks whose bit is set in `asked`, from number `index` on, about a value vector.
 
-    def run(self, index, values):
-        """Infer network `index` on the value vector; true where its score is above the hold threshold."""
-        input_at, inputs, layer, count, kind, output_at, outputs, threshold, slot, groups = self.plans[index]
-        nets = self.nets
-        gather(values, nets, input_at, inputs, self.here)
-        swapped = self.kernel(self.weights, nets, layer, count, self.here, self.there)
-        self.output = output = self.there if swapped else self.here
-        if kind == CLASSIFIER:
-            score = output[0]
-            self.worst = -1
-        else:
-            score = error_score(values, nets, output_at, outputs, output, self.worst_cell)
-            self.worst = self.worst_cell[0]
-        if slot >= 0 and 0 <= values[slot] < groups:
-            threshold += 2 * values[slot]
-        hold_above = nets[threshold]
-        self.block_above = nets[threshold + 1]
-        self.scores[index] = score
-        self.hold_above[index] = hold_above
-        return score > hold_above or score > self.block_above
+        Returns the first whose score is above a threshold, or -1. `worst`, `output` and `block_above` are those of the last
+        network asked.
+        """
+        return first_suspect(self.block, self.kernel, index, asked, values)
+
+    def worst(self):
+        """Number of the output with the largest weighted error; -1 for a classifier."""
+        return self.found[FOUND_WORST]
+
+    def output(self):
+        """The outputs, an array of int32 of at least their number."""
+        return self.there if self.found[FOUND_IN_THERE] else self.here
+
+    def block_above(self):
+        """The threshold above which the score blocks."""
+        return self.found[FOUND_BLOCK_ABOVE]

@@ -2,7 +2,11 @@
 
 Order: fields, freshness, rate, sequence, derived quantities, hard limits, networks. Limits come before learning, and a
 network can only make a verdict stricter. A command that always passes (a stop) is asked for its integrity alone.
+
+The usual way of a frame is native code from end to end, on tables and state that it finds through one list of pointers.
 """
+
+from array import array
 
 from interposer.core.codec import (
     ALWAYS_PASSES,
@@ -14,11 +18,28 @@ from interposer.core.codec import (
     C_ROW,
     C_ROWS,
     COMMAND_WORDS,
+    FOUND_COMMAND,
+    FOUND_SLOT,
     Codec,
+    decode,
 )
-from interposer.core.exam import SENT, SENT_ONCE, Exam
+from interposer.core.compat import const, micropython, pointers, ptr8, ptr32
+from interposer.core.exam import (
+    SENT,
+    SENT_ONCE,
+    X_FATE,
+    X_IS_NOTED,
+    X_IS_RETRY,
+    X_KEPT,
+    X_LENGTH,
+    Exam,
+    admit,
+    commit,
+    copy_words,
+    note,
+)
 from interposer.core.limits import L_BLAMED, L_MOMENTARY, L_REASON, L_VERDICT, LIMIT_WORDS, first_broken
-from interposer.core.link import BACKWARD, FORWARD, same
+from interposer.core.link import BACKWARD, F_SEQUENCE_AT, FORWARD, same
 from interposer.core.network import (
     N_OUTPUT_AT,
     N_REASON,
@@ -26,23 +47,186 @@ from interposer.core.network import (
     O_FIELD,
     OUTPUT_WORDS,
     Network,
+    layers,
 )
 from interposer.core.package import P_NETS, P_WIDEST, POLICY_BLOCK
 from interposer.core.quantities import evaluate
-from interposer.core.reasons import BLOCK, BLOCKED, HOLD, NONE, OUT_OF_SEQUENCE, PASS, STALE
+from interposer.core.reasons import BLOCK, BLOCKED, HOLD, NONE, OUT_OF_SEQUENCE, PASS
+
+# What the pipeline works on: places in its list of pointers.
+B_RESULT = const(0)
+B_PARAMS = const(1)
+B_COMMANDS = const(2)
+B_FIELDS = const(3)
+B_RANGES = const(4)
+B_ROWS = const(5)
+B_CURVES = const(6)
+B_LIMITS = const(7)
+B_LATCHES = const(8)
+B_POLICIES = const(9)
+B_ORDER = const(10)
+B_SESSION = const(11)
+B_VALUES = const(12)
+B_TRIAL = const(13)
+B_LAST = const(14)
+B_FRAMING = const(15)  # console to gantry
+B_INDEX = const(16)
+B_BACK_FRAMING = const(17)
+B_BACK_INDEX = const(18)
+
+# The result, one word each; the first two are where `decode` puts them.
+R_COMMAND = const(FOUND_COMMAND)  # index, or -1
+R_BLAMED = const(FOUND_SLOT)  # slot, or -1
+R_VERDICT = const(2)
+R_REASON = const(3)
+R_LIMIT = const(4)  # index, or -1
+R_NETWORK = const(5)  # index, or -1
+R_POLICY = const(6)  # how a block ends
+R_FLAGS = const(7)  # of the command
+R_IS_RETRY = const(8)
+R_IS_LAST = const(9)  # the exam remembers this very frame as its last
+R_ASKED = const(10)  # networks that have not been asked yet, one bit each
+RESULT_WORDS = const(11)
+
+
+@micropython.viper
+def weigh(block: ptr32, evaluate, values: ptr32, command: int) -> int:
+    """Quantities and limits on a value vector; the verdict so far, before the networks in R_ASKED."""
+    result = ptr32(block[B_RESULT])
+    commands = ptr32(block[B_COMMANDS])
+    at = command * COMMAND_WORDS
+    result[R_VERDICT] = PASS
+    result[R_REASON] = NONE
+    result[R_BLAMED] = -1
+    result[R_LIMIT] = -1
+    result[R_NETWORK] = -1
+    result[R_ASKED] = commands[at + C_NETS]
+    if commands[at + C_ROWS]:
+        evaluate(values, ptr32(block[B_ROWS]), commands[at + C_ROW], commands[at + C_ROWS], ptr32(block[B_CURVES]))
+    if commands[at + C_LIMITS]:
+        limits = ptr32(block[B_LIMITS])
+        found = int(first_broken(values, limits, commands[at + C_LIMIT], commands[at + C_LIMITS]))
+        if found >= 0:
+            limit = found * LIMIT_WORDS
+            result[R_LIMIT] = found
+            result[R_VERDICT] = limits[limit + L_VERDICT]
+            result[R_REASON] = limits[limit + L_REASON]
+            result[R_BLAMED] = limits[limit + L_BLAMED]
+            result[R_POLICY] = limits[limit + L_MOMENTARY]
+    return result[R_VERDICT]
+
+
+@micropython.viper
+def judge_frame(block: ptr32, evaluate, frame: ptr8, length: int, now: int, is_blocked: int) -> int:
+    """Everything about an intact frame but the networks: fields, whether it may come now, quantities and limits."""
+    result = ptr32(block[B_RESULT])
+    commands = ptr32(block[B_COMMANDS])
+    session = ptr32(block[B_SESSION])
+    framing = ptr32(block[B_FRAMING])
+    trial = ptr32(block[B_TRIAL])
+    ranges = ptr32(block[B_RANGES])
+    copy_words(ptr32(block[B_VALUES]), trial, session[X_KEPT])
+    i = R_VERDICT
+    while i < RESULT_WORDS:
+        result[i] = 0
+        i += 1
+    result[R_LIMIT] = -1
+    result[R_NETWORK] = -1
+    reason = int(decode(frame, length, framing, ptr8(block[B_INDEX]), commands, ptr32(block[B_FIELDS]), ranges, trial, result))
+    command = result[R_COMMAND]
+    if reason == NONE:
+        flags = commands[command * COMMAND_WORDS + C_FLAGS]
+        result[R_FLAGS] = flags
+        if flags & ALWAYS_PASSES:
+            return PASS
+        sequence = -1
+        if framing[F_SEQUENCE_AT] >= 0:
+            sequence = int(frame[framing[F_SEQUENCE_AT]])
+        params = ptr32(block[B_PARAMS])
+        order = ptr32(block[B_ORDER])
+        is_free = flags & ANY_SEQUENCE
+        reason = int(admit(session, params, order, ptr8(block[B_LAST]), frame, length, sequence, now, command, is_free))
+        result[R_IS_RETRY] = session[X_IS_RETRY]
+        result[R_IS_LAST] = session[X_IS_RETRY] | session[X_IS_NOTED]
+        if reason == NONE and is_blocked:
+            reason = BLOCKED
+    if reason != NONE:
+        policies = ptr32(block[B_POLICIES])
+        result[R_VERDICT] = BLOCK
+        result[R_REASON] = reason
+        result[R_POLICY] = policies[reason]
+        return BLOCK
+    if result[R_IS_RETRY] and session[X_FATE] == SENT:
+        return PASS
+    return int(weigh(block, evaluate, trial, command))
+
+
+@micropython.viper
+def let_through(block: ptr32, frame: ptr8, length: int, now: int):
+    """The frame just judged is let through: its command becomes part of the exam, unless it already is.
+
+    Only now does a command that may have any sequence number set the count: a refused one must not.
+    """
+    result = ptr32(block[B_RESULT])
+    session = ptr32(block[B_SESSION])
+    framing = ptr32(block[B_FRAMING])
+    is_last = result[R_IS_LAST]
+    if not is_last and result[R_FLAGS] & ANY_SEQUENCE:
+        sequence = -1
+        if framing[F_SEQUENCE_AT] >= 0:
+            sequence = int(frame[framing[F_SEQUENCE_AT]])
+        note(session, ptr8(block[B_LAST]), frame, length, sequence, now)
+        is_last = 1
+    is_there = result[R_IS_RETRY] and session[X_FATE] == SENT
+    if result[R_COMMAND] >= 0 and not is_there:
+        take_over(block, result[R_COMMAND])
+    if is_last:
+        session[X_FATE] = SENT
+
+
+@micropython.viper
+def take_over(block: ptr32, command: int):
+    """What the trial holds of a command becomes the exam's."""
+    commit(
+        ptr32(block[B_SESSION]),
+        ptr32(block[B_PARAMS]),
+        ptr32(block[B_ORDER]),
+        ptr32(block[B_COMMANDS]),
+        ptr32(block[B_LATCHES]),
+        ptr32(block[B_TRIAL]),
+        ptr32(block[B_VALUES]),
+        command,
+    )
+
+
+@micropython.viper
+def follow_reply(block: ptr32, frame: ptr8, length: int, found: ptr32) -> int:
+    """Read a reply of the gantry into the exam; a reason."""
+    session = ptr32(block[B_SESSION])
+    trial = ptr32(block[B_TRIAL])
+    ranges = ptr32(block[B_RANGES])
+    framing = ptr32(block[B_BACK_FRAMING])
+    index_of = ptr8(block[B_BACK_INDEX])
+    copy_words(ptr32(block[B_VALUES]), trial, session[X_KEPT])
+    fields = ptr32(block[B_FIELDS])
+    reason = int(decode(frame, length, framing, index_of, ptr32(block[B_COMMANDS]), fields, ranges, trial, found))
+    if reason == NONE:
+        take_over(block, found[FOUND_COMMAND])
+    return reason
 
 
 class Judge:
-    """Judges the frames of one link by one package. All results stay valid until the next call of `judge`.
+    """Judges the frames of one link by one package. All results stay valid until the next call of `judge` or `assess`.
 
-    `command` (index or -1), `verdict`, `reason`, `blamed` (slot or -1), `limit` (index or -1), `network` (index or -1),
-    `policy` (how a block ends), `flags` of the command, `is_retry`; `scores` and `thresholds` hold each network's last
-    score and its hold threshold.
+    `result` holds them, one word each (R_...); the properties say the same. `scores` and `thresholds` hold each network's
+    last score and its hold threshold; `output_at` and `expected` the word of the suspect network's worst output, and what
+    that output should have been. `layers` and `evaluate` are the kernels, readable or optimised.
     """
 
-    def __init__(self, package, kernel):
+    def __init__(self, package, layers=layers, evaluate=evaluate):
         tables = package.table
-        self.params = tables("params")
+        self.evaluate = evaluate
+        params = tables("params")
         self.commands = tables("commands")
         self.rows = tables("rows")
         self.curves = tables("curves")
@@ -51,162 +235,162 @@ class Judge:
         self.policies = tables("policy")
         self.forward = Codec(FORWARD, tables("framings"), self.commands, tables("fields"), tables("ranges"))
         self.backward = Codec(BACKWARD, tables("framings"), self.commands, tables("fields"), tables("ranges"))
-        self.exam = Exam(package)
-        self.network_engine = Network(self.nets, tables("weights"), self.params[P_WIDEST], self.params[P_NETS], kernel)
+        self.exam = exam = Exam(package)
+        self.network_engine = Network(self.nets, tables("weights"), params[P_WIDEST], params[P_NETS], layers)
         self.scores = self.network_engine.scores
         self.thresholds = self.network_engine.hold_above
-        self.output_at = 0  # word of the suspect network's worst output, and what it should have been
+        self.output_at = 0
         self.expected = 0
-        self._clear(-1)
+        self.result = array("i", bytes(4 * RESULT_WORDS))
+        self.block = pointers(
+            self.result,
+            params,
+            self.commands,
+            tables("fields"),
+            tables("ranges"),
+            self.rows,
+            self.curves,
+            self.limits,
+            exam.latches,
+            self.policies,
+            exam.order,
+            exam.session,
+            exam.values,
+            exam.trial,
+            exam.last_frame,
+            self.forward.framing,
+            self.forward.index_of,
+            self.backward.framing,
+            self.backward.index_of,
+        )
 
-    def _clear(self, command):
-        self.command = command
-        self.verdict = PASS
-        self.reason = NONE
-        self.blamed = -1
-        self.limit = -1
-        self.network = -1
-        self.policy = POLICY_BLOCK
-        self.is_retry = False
-        self.is_noted = False  # the exam remembers this very frame as its last
-        self.flags = 0
-
-    def judge(self, frame, length, now, blocked=False):
+    @micropython.native
+    def judge(self, frame, length, now, is_blocked=False):
         """Verdict on `frame[:length]`, an intact frame from the console, at `now` ms.
 
-        While the link is `blocked` nothing but a stop can pass, so that the costly part is left out.
+        While the link `is_blocked` nothing but a stop can pass, so that the costly part is left out.
         """
-        command = self.forward.command_of(frame)
-        self._clear(command)
-        reason = self.forward.read(frame, length, command, self.exam.start_trial())
-        self.blamed = self.forward.bad_slot
-        if reason == NONE:
-            self.flags = self.commands[command * COMMAND_WORDS + C_FLAGS]
-            reason = self._admissible(frame, length, command, now)
-        if reason != NONE:
-            return self._refuse(reason)
-        if self.flags & ALWAYS_PASSES:
-            return PASS
-        if blocked:
-            return self._refuse(BLOCKED)
-        if self.is_retry and self.exam.last_fate == SENT:
-            return PASS
-        return self.assess(self.exam.trial, command)
-
-    def _admissible(self, frame, length, command, now):
-        """NONE, or why this command may not come now. A stop is never asked."""
-        exam = self.exam
-        sequence = self.forward.sequence_of(frame)
-        if self.flags & ALWAYS_PASSES:
-            return NONE
-        reason = exam.within_rate(now)
-        if reason != NONE:
-            return reason
-        self.is_retry = exam.is_retry(frame, length, sequence, now)
-        if self.is_retry:
-            reason = exam.count_retry()
-            return reason if reason != NONE or exam.last_fate == SENT else exam.in_sequence(command)
-        if exam.is_next(sequence):
-            exam.note(frame, length, sequence, now)
-            self.is_noted = True
-        elif not self.flags & ANY_SEQUENCE:
-            return STALE
-        return exam.in_sequence(command)
-
-    def _refuse(self, reason):
-        self.verdict = BLOCK
-        self.reason = reason
-        self.policy = self.policies[reason]
-        return BLOCK
+        verdict = judge_frame(self.block, self.evaluate, frame, length, now, is_blocked)
+        return self._ask_networks(self.exam.trial) if self.result[R_ASKED] else verdict
 
     def derive(self, values, command):
         """Evaluate a command's rows."""
         at = command * COMMAND_WORDS
-        evaluate(values, self.rows, self.commands[at + C_ROW], self.commands[at + C_ROWS], self.curves)
+        self.evaluate(values, self.rows, self.commands[at + C_ROW], self.commands[at + C_ROWS], self.curves)
 
     def assess(self, values, command):
-        """Quantities, limits and networks on a value vector; used for frames and for proposed corrections."""
-        at = command * COMMAND_WORDS
-        commands = self.commands
-        self.derive(values, command)
-        self.verdict = PASS
-        self.reason = NONE
-        self.blamed = self.limit = self.network = -1
-        found = first_broken(values, self.limits, commands[at + C_LIMIT], commands[at + C_LIMITS])
-        if found >= 0:
-            limit = found * LIMIT_WORDS
-            self.limit = found
-            self.verdict = self.limits[limit + L_VERDICT]
-            self.reason = self.limits[limit + L_REASON]
-            self.blamed = self.limits[limit + L_BLAMED]
-            self.policy = self.limits[limit + L_MOMENTARY]
-        self._ask_networks(values, commands[at + C_NETS])
-        return self.verdict
+        """Quantities, limits and networks on a value vector; used for held frames and for proposed corrections."""
+        weigh(self.block, self.evaluate, values, command)
+        return self._ask_networks(values)
 
-    def _ask_networks(self, values, asked):
-        index = 0
+    @micropython.native
+    def _ask_networks(self, values):
+        result = self.result
         engine = self.network_engine
-        while asked:
-            if asked & 1 and engine.run(index, values):
-                self._suspect(index)
-            asked >>= 1
-            index += 1
+        index = engine.first_suspect(0, result[R_ASKED], values)
+        while index >= 0:
+            self._suspect(index)
+            index = engine.first_suspect(index + 1, result[R_ASKED], values)
+        return result[R_VERDICT]
 
     def _suspect(self, index):
         """Network `index` found its score above a threshold."""
         engine = self.network_engine
-        verdict = BLOCK if engine.scores[index] > engine.block_above else HOLD
-        if verdict > self.verdict:
-            net = index * NET_WORDS
-            self.verdict = verdict
-            self.reason = self.nets[net + N_REASON]
-            self.limit = -1
-            self.network = index
-            self.policy = POLICY_BLOCK
-            self.blamed = -1
-            if engine.worst >= 0:
-                self.output_at = self.nets[net + N_OUTPUT_AT] + engine.worst * OUTPUT_WORDS
-                self.expected = engine.output[engine.worst]
-                self.blamed = self.nets[self.output_at + O_FIELD]
+        result = self.result
+        verdict = BLOCK if engine.scores[index] > engine.block_above() else HOLD
+        if verdict <= result[R_VERDICT]:
+            return
+        net = index * NET_WORDS
+        result[R_VERDICT] = verdict
+        result[R_REASON] = self.nets[net + N_REASON]
+        result[R_LIMIT] = result[R_BLAMED] = -1
+        result[R_NETWORK] = index
+        result[R_POLICY] = POLICY_BLOCK
+        worst = engine.worst()
+        if worst >= 0:
+            self.output_at = self.nets[net + N_OUTPUT_AT] + worst * OUTPUT_WORDS
+            self.expected = engine.output()[worst]
+            result[R_BLAMED] = self.nets[self.output_at + O_FIELD]
 
+    @micropython.native
     def accept(self, frame, length, now):
-        """The frame just judged is let through: its command becomes part of the exam, unless it already is.
-
-        Only now does a command that may have any sequence number set the count: a refused one must not.
-        """
-        exam = self.exam
-        if not self.is_retry and not self.is_noted and self.flags & ANY_SEQUENCE:
-            exam.note(frame, length, self.forward.sequence_of(frame), now)
-            self.is_noted = True
-        if self.command >= 0 and not (self.is_retry and exam.last_fate == SENT):
-            exam.commit(self.command)
-        if self.is_retry or self.is_noted:
-            exam.last_fate = SENT
+        """The frame just judged is let through."""
+        let_through(self.block, frame, length, now)
 
     def assess_held(self, frame, length):
         """Verdict on a held frame at the moment of its release: what happened meanwhile may have made it impossible."""
-        command = self.forward.command_of(frame)
-        self._clear(command)
         trial = self.exam.start_trial()
-        self.forward.read(frame, length, command, trial)
-        if self.exam.in_sequence(command) != NONE:
-            return self._refuse(OUT_OF_SEQUENCE)
-        return self.assess(trial, command)
+        result = self.result
+        self.forward.read(frame, length, trial)
+        command = result[R_COMMAND] = self.forward.command
+        result[R_FLAGS] = self.commands[command * COMMAND_WORDS + C_FLAGS]
+        result[R_IS_RETRY] = result[R_IS_LAST] = 0
+        result[R_POLICY] = POLICY_BLOCK
+        if self.exam.may_follow(command):
+            return self.assess(trial, command)
+        result[R_VERDICT] = BLOCK
+        result[R_REASON] = OUT_OF_SEQUENCE
+        result[R_BLAMED] = result[R_LIMIT] = result[R_NETWORK] = -1
+        result[R_POLICY] = self.policies[OUT_OF_SEQUENCE]
+        return BLOCK
 
     def accept_held(self, frame, length, now):
         """The held frame just assessed is let through: its command becomes part of the exam, and no retry is any more."""
         exam = self.exam
-        exam.commit(self.command)
-        if self.commands[self.command * COMMAND_WORDS + C_FLAGS] & ANY_SEQUENCE:
-            exam.note(frame, length, self.forward.sequence_of(frame), now)
-        if same(frame, length, exam.last_frame, exam.last_length):
-            exam.last_fate = SENT_ONCE
+        take_over(self.block, self.result[R_COMMAND])
+        if self.result[R_FLAGS] & ANY_SEQUENCE:
+            note(exam.session, exam.last_frame, frame, length, self.forward.sequence_of(frame), now)
+        if same(frame, length, exam.last_frame, exam.session[X_LENGTH]):
+            exam.session[X_FATE] = SENT_ONCE
 
+    @micropython.native
     def follow(self, frame, length):
-        """Read a reply of the gantry into the exam, as far as the link table gives it fields."""
-        command = self.backward.command_of(frame)
-        exam = self.exam
-        if command >= 0 and self.backward.read(frame, length, command, exam.start_trial()) == NONE:
-            exam.values, exam.trial = exam.trial, exam.values
-            exam.go_on(command)
-        return command
+        """Read a reply of the gantry into the exam, as far as the link table gives it fields. Its command, or -1."""
+        backward = self.backward
+        follow_reply(self.block, frame, length, backward.found)
+        return backward.found[FOUND_COMMAND]
+
+    @property
+    def command(self):
+        """Index of the command, or -1."""
+        return self.result[R_COMMAND]
+
+    @property
+    def verdict(self):
+        """PASS, HOLD or BLOCK."""
+        return self.result[R_VERDICT]
+
+    @property
+    def reason(self):
+        """Why it is not PASS; NONE otherwise."""
+        return self.result[R_REASON]
+
+    @property
+    def blamed(self):
+        """Slot of the field to blame, or -1."""
+        return self.result[R_BLAMED]
+
+    @property
+    def limit(self):
+        """Index of the broken limit that counts, or -1."""
+        return self.result[R_LIMIT]
+
+    @property
+    def network(self):
+        """Index of the network that found it abnormal, or -1."""
+        return self.result[R_NETWORK]
+
+    @property
+    def policy(self):
+        """How a block ends: POLICY_BLOCK, POLICY_MOMENTARY or POLICY_REFUSE."""
+        return self.result[R_POLICY]
+
+    @property
+    def flags(self):
+        """Flags of the command."""
+        return self.result[R_FLAGS]
+
+    @property
+    def is_retry(self):
+        """1 where the frame is the last one again, else 0."""
+        return self.result[R_IS_RETRY]

@@ -4,7 +4,7 @@ import time
 
 from machine import UART, Pin
 
-from interposer.core.compat import const, elapsed
+from interposer.core.compat import const, elapsed, micropython
 from interposer.hal import board_record as board
 
 RECEIVE_BYTES = const(2048)
@@ -24,11 +24,14 @@ class Port:
         self.busy_until = time.ticks_us()
         self.gap_ms = gap_ms
         self.seen = self.seen_at = self.missing = 0
+        self.is_over = False
 
+    @micropython.native
     def take(self, wanted, now):
         """Read what has arrived, at most a chunk, into `chunk`; returns how many bytes, -1 where bytes were lost.
 
         0 while fewer than `wanted` bytes are there and the line has not been quiet for the gap: `missing` more are awaited.
+        `is_over` tells that it has been: no frame goes on behind these bytes.
         """
         waiting = self.uart.any()
         if waiting != self.seen:
@@ -43,10 +46,12 @@ class Port:
         if waiting < wanted and elapsed(now, self.seen_at) < self.gap_ms:
             self.missing = wanted - waiting
             return 0
+        self.is_over = waiting < wanted
         taken = self.uart.readinto(self.chunk, min(waiting, CHUNK_BYTES)) or 0
         self.seen -= taken
         return taken
 
+    @micropython.native
     def missing_us(self):
         """Time that the awaited bytes need on the line, LONGEST_PAUSE_US at most; 0 where none are awaited."""
         return min(self.missing * self.byte_us, LONGEST_PAUSE_US)
@@ -56,13 +61,19 @@ class Port:
             self.uart.readinto(self.chunk, min(self.uart.any(), CHUNK_BYTES))
         self.seen = 0
 
+    @micropython.native
     def send(self, buffer, start, count):
-        """Queue bytes; returns how many were taken."""
+        """Send bytes; returns how many were taken."""
+        return self.uart.write(buffer, start, count)  # type: ignore[call-arg]  # the stub lacks this form
+
+    @micropython.native
+    def queue(self, buffer, start, count):
+        """As `send`, and `has_room` will know of it."""
         now = time.ticks_us()
         if time.ticks_diff(self.busy_until, now) < 0:
             self.busy_until = now
         self.busy_until = time.ticks_add(self.busy_until, count * self.byte_us)
-        return self.uart.write(buffer, start, count)  # type: ignore[call-arg]  # the stub lacks this form
+        return self.uart.write(buffer, start, count)  # type: ignore[call-arg]  # as above
 
     def has_room(self, count):
         """Whether `count` bytes surely fit into what is waiting to be sent.

@@ -1,9 +1,9 @@
 """The maintenance port: one line in, one JSON line out, over USB.
 
 Requests: `status`, `events N` (those from number N on), `names` (the package's names, for the host to label numbers).
-Answers leave in small pieces and only while the host takes them, so a host that stops reading never stops the guard. Each is
-filled up with blanks to whole pieces of one USB packet: MicroPython calls the port ready when a single byte fits, and then waits
-half a second for room for the rest.
+Answers leave in small pieces and only while the host takes them, so a host that stops reading never stops the guard.
+Each is filled up with blanks to whole pieces of one USB packet: MicroPython calls the port ready when a single byte
+fits, and then waits half a second for room for the rest.
 """
 
 import json

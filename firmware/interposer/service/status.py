@@ -44,7 +44,6 @@ class Status:
     def _running(self):
         bridge = self.bridge
         reasons = bridge.reasons
-        bad = bridge.forward.bad
         package = bridge.package
         return {
             "state": bridge.shown,
@@ -59,8 +58,8 @@ class Status:
             "released": bridge.released,
             "replies_lost": bridge.replies_lost,
             "reasons": {code: reasons[code] for code in range(len(reasons)) if reasons[code]},
-            "bad_frames": {code: bad[code] for code in range(len(bad)) if bad[code]},
-            "gantry_bad_frames": sum(bridge.backward.bad),
+            "bad_frames": bridge.forward.bad(),
+            "gantry_bad_frames": sum(bridge.backward.bad().values()),
             "events": bridge.events.total,
             "proposal": self._proposal(),
         }

@@ -72,13 +72,12 @@ class Commands:
     def read(self, frame: bytes, t_ns: int) -> Message:
         """What an intact frame says."""
         codec = self._codec
-        index = codec.command_of(frame)
-        reason = codec.read(frame, len(frame), index, self._values)
+        reason = codec.read(frame, len(frame), self._values)
         sequence = codec.sequence_of(frame)
         if reason != NONE:
             return Message(t_ns, "", sequence, {}, reason, frame)
         profile = self.profile
-        command = profile.command_names[index]
+        command = profile.command_names[codec.command]
         fields = {name: profile.from_raw(name, self._values[profile.slot(name)]) for name in self._fields[command]}
         return Message(t_ns, command, sequence, fields, NONE, frame)
 
