@@ -47,20 +47,6 @@ def test_the_profile_fits_the_presses(guard: Guard) -> None:
     assert SHORT_MS < params[P_KEY_HOLD_MS] < KEY_MS < params[P_HOLD_MS]
 
 
-def test_override_releases_the_very_bytes_once_and_the_exam_goes_on(guard: Guard) -> None:
-    held = hold(guard)
-    before = left(guard)
-    guard.press("override", KEY_MS)
-    assert guard.pico.gantry_out.data[before:] == held
-    guard.press("override", KEY_MS)
-    assert guard.pico.gantry_out.data[before:] == held
-    assert passes(guard, "table_move", {"table_position_mm": 600, "move_speed_mm_s": 100})
-    assert passes(guard, "prepare")
-    assert passes(guard, "expose", {"series": 1})
-    status = guard.ask("status")
-    assert (status["released"], status["state"], status["proposal"]) == (1, PASSING, None)
-
-
 def test_a_released_frame_is_never_sent_again(guard: Guard) -> None:
     held = hold(guard)
     before = left(guard)
@@ -72,15 +58,6 @@ def test_a_released_frame_is_never_sent_again(guard: Guard) -> None:
     assert guard.send(held) == b""
     guard.press("override", KEY_MS)
     assert guard.pico.gantry_out.data[before:] == held
-
-
-def test_a_short_press_does_nothing(guard: Guard) -> None:
-    hold(guard)
-    before = left(guard)
-    for _ in range(3):
-        guard.press("override", SHORT_MS)
-    assert left(guard) == before
-    assert guard.ask("status")["state"] == HOLDING
 
 
 def test_a_bouncing_key_does_nothing(guard: Guard) -> None:
@@ -138,18 +115,6 @@ def test_both_keys_cancel(guard: Guard, order: tuple[str, str]) -> None:
     guard.pico.run_for(KEY_MS * MS)
     assert left(guard) == before
     assert guard.said()[-1] == ("refuse", reasons.CANCELLED)
-
-
-def test_keep_alive_passes_and_nothing_else_does(guard: Guard) -> None:
-    held = hold(guard)
-    before = left(guard)
-    assert passes(guard, "keep_alive")
-    assert not passes(guard, "prepare")
-    assert not passes(guard, "table_move", {"table_position_mm": 600, "move_speed_mm_s": 100})
-    assert guard.said()[-1][0] == "refuse"
-    assert passes(guard, "keep_alive")
-    assert left(guard) == before + 2 * len(guard.profile.encode("keep_alive", 0, {}))
-    assert held not in guard.pico.gantry_out.data
 
 
 def test_the_held_frame_again_is_still_held(guard: Guard) -> None:

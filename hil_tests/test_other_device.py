@@ -11,7 +11,6 @@ from stage import Stage
 
 from gantryguard.rig.clock import MS
 from interposer.core import reasons
-from interposer.core.package import P_HOLD_MS
 
 PATIENT = {"weight_kg": 70, "agent": "iodine"}
 LOAD = {"volume_ml": 80, "rate_ml_s": 2, "needle_mm": 0.8, "offset": 0}
@@ -33,35 +32,6 @@ def begun(stage: Stage) -> Guard:
     patient = guard.frame("patient", PATIENT)
     assert guard.send(patient) == patient
     return guard
-
-
-def test_pass_hold_override_cancel_and_time_out(injector: Stage) -> None:
-    guard = begun(injector)
-    for command, values in (("load", LOAD), ("inject", {})):
-        frame = guard.frame(command, values)
-        assert guard.send(frame) == frame
-    second = guard.frame("load", LOAD)  # 160 ml are more than 2 ml per kg
-    assert guard.send(second) == b""
-    assert guard.said() == [("waits", reasons.NOTIFICATION)]
-    status = guard.ask("status")
-    assert (status["package"], status["state"]) == ("injector", 1)
-    assert status["proposal"] == [guard.profile.slot("volume_ml"), guard.profile.to_raw("volume_ml", 60)]
-    before = len(guard.pico.gantry_out.arrivals)
-    guard.press("override", KEY_MS)
-    assert guard.pico.gantry_out.data[before:] == second
-
-    third = guard.frame("inject")  # the limit holds for this command too
-    assert guard.send(third) == b""
-    guard.press("cancel", KEY_MS)
-    assert guard.said()[-1] == ("denied", reasons.CANCELLED)
-    assert guard.send(third) == b""
-    guard.pico.run_for((guard.profile.package.table("params")[P_HOLD_MS] + 100) * MS)
-    assert guard.said()[-1] == ("denied", reasons.HOLD_TIMEOUT)
-    assert not guard.pico.relay.closed
-    halt = guard.frame("halt")
-    assert guard.send(halt) == halt
-    assert not guard.pico.relay.closed
-    assert guard.pico.gantry_out.data[before:] == second + halt
 
 
 def test_limits_order_and_check(injector: Stage) -> None:

@@ -111,7 +111,8 @@ def test_a_split_changes_nothing(ct: Profile, streams: st.SearchStrategy[list[by
         whole.wait(100)
         split.wait(100)
         assert split.gantry.left == whole.gantry.left
-        assert split.console.left == whole.console.left
+        # how many of one turn's refusals are answered is bounded, so a turn more may answer more of them
+        assert set(whole.console.left) <= set(split.console.left)
 
     check()
 
