@@ -12,15 +12,16 @@ import micropython
 from machine import WDT
 
 from interposer import loading
-from interposer.bridge import Bridge
+from interposer.bridge import REST, Bridge
 from interposer.core.compat import const
-from interposer.core.package import P_BAUD, P_GAP_MS
+from interposer.core.package import P_BAUD
 from interposer.core.reasons import NONE
 from interposer.hal import board_record as board
 from interposer.hal.faults import last_death, remember_crash
 from interposer.hal.panel import FAST, OFF, Keys, Lamp
-from interposer.hal.ports import open_ports
+from interposer.hal.ports import Rings, open_ports
 from interposer.hal.relay import Relay
+from interposer.hal.wake import Wake
 from interposer.polling import poller
 from interposer.service.maintenance import Maintenance
 from interposer.service.status import Status
@@ -49,31 +50,36 @@ def _run(relay):
     red.show(1 << 7)
     death, crash = last_death()
     watchdog = WDT(timeout=WATCHDOG_MS)
+    rings = Rings()
     package, judge, reason = loading.load(watchdog)
     if reason != NONE:
         _stay_safe(relay, red, green, watchdog, Status(None, reason, death, crash))
     params = package.table("params")
-    console, gantry = open_ports(params[P_BAUD], params[P_GAP_MS])
+    console, gantry = open_ports(rings, params[P_BAUD])
     bridge = Bridge(package, judge, console, gantry, relay, red, green, Keys(), death, time.ticks_ms())
     status = Status(bridge, NONE, death, crash)
     gc.collect()
-    _guard(bridge, Maintenance(status.answers()), watchdog, console, gantry)
+    _guard(bridge, Maintenance(status.answers()), watchdog)
 
 
-def _guard(bridge, maintenance, watchdog, console, gantry):
-    waiting = poller(console.uart, gantry.uart, sys.stdin)
+def _guard(bridge, maintenance, watchdog):
+    wake = Wake()
+    waiting = poller(wake, sys.stdin)
+    tended_at = bridge.tended_at
     micropython.heap_lock()
     while True:
-        pause_us = bridge.pause_us()
-        if pause_us:
-            time.sleep_us(pause_us)
-        else:
-            idle_ms = bridge.idle_ms()
-            for _ in waiting.ipoll(min(idle_ms, SENDING_MS) if maintenance.is_sending() else idle_ms):
-                pass
-        tended = bridge.step(time.ticks_ms())
+        pause_us = bridge.step(time.ticks_ms())
         watchdog.feed()
-        if tended and maintenance.pending():
+        if pause_us > 0:
+            time.sleep_us(pause_us)
+        elif pause_us == REST:
+            wake.arm()
+            if bridge.is_quiet():  # a byte that ended before is not waited for
+                idle_ms = bridge.idle_ms()
+                for _ in waiting.ipoll(min(idle_ms, SENDING_MS) if maintenance.is_sending() else idle_ms):
+                    pass
+        if bridge.tended_at != tended_at and maintenance.pending():
+            tended_at = bridge.tended_at
             micropython.heap_unlock()
             maintenance.pump()
             micropython.heap_lock()

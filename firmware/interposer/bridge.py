@@ -1,14 +1,27 @@
 """Carries frames from the console to the gantry as the gate decides, and the gantry's bytes back.
 
-One instance owns both ports, the relay and the lamps. Nothing here allocates after construction.
+One instance owns both ports, the relay and the lamps. What usually happens to bytes is in `carry.py`; here is the rest.
+Nothing allocates after construction.
 """
 
 from array import array
 
 from machine import Pin
 
+from interposer.carry import (
+    CARRIED,
+    EVERYTHING,
+    JUDGED,
+    NONE_HERE,
+    NOTHING,
+    SILENTLY,
+    WHAT_MAY,
+    awaited,
+    carry_backward,
+    carry_forward,
+)
 from interposer.core.codec import ALWAYS_PASSES
-from interposer.core.compat import const, elapsed, micropython
+from interposer.core.compat import const, elapsed, micropython, pointers
 from interposer.core.gate import (
     BLOCKING,
     HOLDING,
@@ -22,7 +35,7 @@ from interposer.core.gate import (
     Gate,
 )
 from interposer.core.limits import L_NAME, LIMIT_WORDS
-from interposer.core.link import BACKWARD, D_LAST_BAD, FRAMING_WORDS, Deframer, move, same
+from interposer.core.link import BACKWARD, D_COUNT, D_LAST_BAD, D_LENGTH, FRAMING_WORDS, Deframer, move, same
 from interposer.core.package import (
     ENFORCE,
     P_GAP_MS,
@@ -32,20 +45,26 @@ from interposer.core.package import (
     P_VALUES,
 )
 from interposer.core.reasons import BLOCK, NONE, OVERRUN, PASS, RELAY_FAULT
+from interposer.core.ring import arrived, take, unread
 from interposer.core.suggestion import Suggestion
 from interposer.core.verdict import R_BLAMED, R_COMMAND, R_IS_RETRY, R_LIMIT, R_NETWORK, R_REASON, R_VERDICT
 from interposer.hal import board_record as board
 from interposer.hal.panel import FAST, OFF, ON, SLOW
-from interposer.service.events import BAD_FRAME, BOOT, PROPOSAL, STATE, VERDICT, Events
+from interposer.service.events import BAD_FRAME, BOOT, PROPOSAL, STATE, UNANSWERED, VERDICT, Events
 
 COUNT_MASK = const(0x3FFFFFFF)  # counters start again before they would need heap
 FAULT = const(3)  # above PASSING, HOLDING and BLOCKING, beyond the gate's own states: the relay cannot be trusted
 REPLY_BYTES = const(256)
 TEND_MS = const(10)
+LATE_MS = const(30)  # after so long the rest has its turn even where bytes are about to come
 ANSWERS = const(4)  # own replies within TEND_MS: a flood of commands must not become a flood of refusals
 SEARCH_AFTER_MS = const(50)  # the search for a proposal must not be in the way of frames that come close together
 ATTENTIVE_MS = const(50)
 QUIET_MS = const(200)  # the relay's contact is still looked at five times a second
+REST = const(-1)
+LONGEST_PAUSE_US = const(5000)
+LAST_BYTE_US = const(20)  # between two looks at a line whose next byte completes a frame
+UNHURRIED_US = const(1000)  # a pause in which the rest may have its turn
 STATE_NAMES = ("PASSING", "HOLDING", "BLOCKING", "FAULT")
 
 
@@ -63,6 +82,8 @@ class Bridge:
         self.suggestion = Suggestion(package, judge)
         self.gate = Gate(params)
         self.events = Events()
+        self.verdicts = array("i", bytes(12))
+        self.reasons = array("i", bytes(4 * 128))
         self.console = console
         self.gantry = gantry
         self.relay = relay
@@ -77,12 +98,25 @@ class Bridge:
         self.reply_values = array("i", bytes(4 * params[P_VALUES]))
         self.replies = bytearray(REPLY_BYTES)
         self.replies_length = 0
-        self.forward_at = 0
-        self.backward_at = 0
-        self.verdicts = array("i", bytes(12))
-        self.reasons = array("i", bytes(4 * 128))
+        self.forward_at = self.backward_at = now  # when a new byte was seen last
+        self.forward_seen = self.backward_seen = 0
+        self.works = (judge.evaluate, judge.network_engine.kernel) + console.functions + (self.strobe,)
+        self.block = pointers(
+            console.ring,
+            self.forward.block,
+            gantry.ring,
+            self.backward.block,
+            gantry.sender,
+            console.sender,
+            judge.block,
+            judge.network_engine.block,
+            judge.backward.found,
+            self.verdicts,
+            self.reasons,
+            self.events.words,
+            self.events.tally,
+        )
         self.released = 0
-        self.replies_lost = 0
         self.answers_left = ANSWERS
         self.fault = NONE
         self.tended_at = now
@@ -99,34 +133,89 @@ class Bridge:
 
     # ---- one turn
 
-    @micropython.native
     def idle_ms(self):
-        """How long the loop may wait for a byte: not at all, as long as keys and gaps allow, or long."""
+        """How long the loop may rest: as long as keys allow, or long."""
         if self.suggestion.active:
             return TEND_MS
-        if self.shown != PASSING or self.forward.count or self.backward.count:
-            return ATTENTIVE_MS
-        return QUIET_MS
-
-    @micropython.native
-    def pause_us(self):
-        """How long the rest of a frame that is coming in still needs; 0 where none is."""
-        forward = self.console.missing_us()
-        backward = self.gantry.missing_us()
-        return min(forward, backward) if forward and backward else forward + backward
+        return ATTENTIVE_MS if self.shown != PASSING else QUIET_MS
 
     @micropython.native
     def step(self, now):
-        """One turn: console, gantry, and at least every TEND_MS the rest. True where the rest had its turn."""
-        self._from_console(now)
-        self._from_gantry(now)
-        due = elapsed(now, self.tended_at) >= TEND_MS or self.gate.state != self.shown
-        if due:
-            self._tend(now)
-        return due
+        """One turn; returns how long the loop may sleep, in us, or REST until a line or a key wants something.
 
+        The rest (`_tend`) has its turn every TEND_MS, where possible while nothing is about to come.
+        """
+        carried = carry_backward(self.block, self.works, 0)
+        found = carry_forward(self.block, self.works, now, self._way(), self.gate.state == BLOCKING)
+        if found != NOTHING:
+            self.forward_at = now
+            if found != CARRIED:
+                self._frame(found, now)
+        if self.forward.state[D_LAST_BAD]:
+            self._note_bad(now)
+        if self.replies_length and not self.backward.state[D_COUNT]:
+            self._flush_replies()
+        pause_us = 0 if carried or found != NOTHING else self._await(now)
+        late_ms = elapsed(now, self.tended_at)
+        if late_ms < TEND_MS and self.gate.state == self.shown:
+            return pause_us
+        if pause_us == REST or pause_us > UNHURRIED_US or late_ms > LATE_MS or self.gate.state != self.shown:
+            self._tend(now)
+            return pause_us if pause_us == REST else 0
+        return pause_us
+
+    @micropython.native
+    def is_quiet(self):
+        """Whether nothing has come that was not dealt with."""
+        return not unread(self.console.ring) and not unread(self.gantry.ring)
+
+    @micropython.native
+    def _way(self):
+        """Which frames need not be offered to the gate."""
+        if self.fault != NONE:
+            return NONE_HERE
+        state = self.gate.state
+        if state == BLOCKING:
+            return NONE_HERE if self.answers_left or not self.enforcing else SILENTLY
+        return EVERYTHING if state == PASSING else WHAT_MAY
+
+    @micropython.native
+    def _await(self, now):
+        """How long until more of the frames that have begun can have come; those that never end are given up."""
+        forward = awaited(self.console.ring, self.forward.block)
+        backward = awaited(self.gantry.ring, self.backward.block)
+        if not forward and not backward:
+            return REST
+        if forward:
+            self._watch_forward(now)
+        if backward:
+            self._watch_backward(now)
+        missing = min(forward, backward) if forward and backward else forward or backward
+        if missing > 1:
+            return min((missing - 1) * self.console.byte_us, LONGEST_PAUSE_US)
+        return min(self.console.byte_us >> 2, LAST_BYTE_US)
+
+    @micropython.native
+    def _watch_forward(self, now):
+        seen = arrived(self.console.ring)
+        if seen != self.forward_seen:
+            self.forward_seen = seen
+            self.forward_at = now
+        elif elapsed(now, self.forward_at) >= self.params[P_GAP_MS]:
+            self._expire_forward(now)
+
+    @micropython.native
+    def _watch_backward(self, now):
+        seen = arrived(self.gantry.ring)
+        if seen != self.backward_seen:
+            self.backward_seen = seen
+            self.backward_at = now
+        elif elapsed(now, self.backward_at) >= self.params[P_GAP_MS]:
+            carry_backward(self.block, self.works, 1)  # the gantry went quiet inside a frame: passed on all the same
+
+    @micropython.native
     def _tend(self, now):
-        """Keys and time, the search for a proposal, the relay's contact, lamps."""
+        """Keys and time, the search for a proposal, the relay's contact, lamps, bytes that were lost."""
         self.tended_at = now
         self.answers_left = ANSWERS
         if self.fault == NONE:
@@ -137,69 +226,53 @@ class Bridge:
             self.events.add(PROPOSAL, now, found.command, PASS, NONE, found.slot, found.value, 0, 0)
         if self.fault == NONE and not self.relay.agrees() and not self.relay.settle():
             self._fail(now)
+        if self.console.has_lost():
+            self._overrun(self.forward, now)
+        if self.gantry.has_lost():
+            self._overrun(self.backward, now)
         self._show(now)
 
     # ---- console to gantry
 
-    @micropython.native
-    def _from_console(self, now):
-        count = self.console.take(self.forward.missing, now)
-        if count < 0:
-            self._overrun(self.forward, now)
-            return
-        if count:
-            self.forward_at = now
-            self._feed_forward(count, now)
-            if self.console.is_over:
-                self._expire_forward(now)
-        elif self.forward.count and not self.console.missing and elapsed(now, self.forward_at) >= self.params[P_GAP_MS]:
-            self._expire_forward(now)
-
-    @micropython.native
-    def _feed_forward(self, count, now):
-        forward = self.forward
-        chunk = self.console.chunk
-        at = forward.feed(chunk, 0, count)
-        while forward.length:
-            self._frame(now)
-            if at == count and forward.count == forward.length:
-                forward.clear()
-                break
-            at = forward.feed(chunk, at, count)
-        self._note_bad(now)
-
     def _expire_forward(self, now):
         """The console went quiet inside a frame; one may be hidden in what was taken for its beginning."""
-        self.forward.expire()
-        while self.forward.length:
-            self._frame(now)
-            self.forward.expire()
-        self._note_bad(now)
+        ring, state = self.console.ring, self.forward.state
+        take(ring, self.forward.block, unread(ring), 1)
+        while state[D_LENGTH]:
+            self.judge.judge(self.forward.frame, state[D_LENGTH], now, self.gate.state == BLOCKING)
+            self._strobe()
+            self._offer(now)
+            take(ring, self.forward.block, 0, 1)
 
     @micropython.native
-    def _frame(self, now):
-        """Judge one intact frame and do what the gate says."""
-        judge = self.judge
-        frame = self.forward.frame
-        length = self.forward.length
-        state = self.gate.state
-        verdict = judge.judge(frame, length, now, state == BLOCKING)
+    def _strobe(self):
         self.strobe(1)
         self.strobe(0)
+
+    @micropython.native
+    def _frame(self, found, now):
+        """Do what the gate says of a frame that was judged; `found`: the network that has to be heard first, or JUDGED."""
+        if found != JUDGED:
+            self.judge.hear(found, self.judge.exam.trial)
+            self._strobe()
+        self._offer(now)
+
+    @micropython.native
+    def _offer(self, now):
+        """Do what the gate says of the frame that has been judged."""
+        judge = self.judge
+        verdict = judge.result[R_VERDICT]
         self.verdicts[verdict] = (self.verdicts[verdict] + 1) & COUNT_MASK
-        if verdict == PASS and state == PASSING and self.fault == NONE:  # the usual case, as the gate would say it
-            self._send(frame, length)
-            judge.accept(frame, length, now)
-            return
         if verdict != PASS:
             self._record_verdict(now)
         if self.fault != NONE:
             self._frame_in_fault()
-        elif verdict == BLOCK and state == BLOCKING and self.enforcing:  # a flood, as the gate would say it
-            self._reply(self.params[P_REFUSED_REPLY], frame, judge.result[R_REASON])
+        elif verdict == BLOCK and self.gate.state == BLOCKING and self.enforcing:  # a flood, as the gate would say it
+            self._reply(self.params[P_REFUSED_REPLY], self.forward.frame, judge.result[R_REASON])
         else:
             self._carry_out(self.gate.offer(judge, self._is_held_frame(), now) if self.enforcing else SEND, now)
 
+    @micropython.native
     def _is_held_frame(self):
         if self.gate.state != HOLDING:
             return False
@@ -212,6 +285,7 @@ class Bridge:
         else:
             self._reply(self.params[P_REFUSED_REPLY], self.forward.frame, self.fault)
 
+    @micropython.native
     def _record_verdict(self, now):
         judge = self.judge
         result = judge.result
@@ -231,6 +305,7 @@ class Bridge:
         if not result[R_IS_RETRY] and self.gate.state == PASSING:
             self.suggestion.start()
 
+    @micropython.native
     def _carry_out(self, actions, now):
         if actions & SEND:
             self._send(self.forward.frame, self.forward.length)
@@ -262,73 +337,55 @@ class Bridge:
         self.judge.accept_held(self.held, self.held_length, now)
         self.released = (self.released + 1) & COUNT_MASK
 
-    @micropython.native
     def _send(self, frame, length):
         """Forward the very bytes that were judged; through an open relay, close it for this frame alone."""
         was_closed = self.relay.closed
         if not was_closed:
             self.relay.close()
             self.relay.settle()
-        if self.gantry.send(frame, 0, length) != length:
-            raise OSError("the gantry port took half a frame")
+        if self.gantry.room() < length:  # what passed before it is still leaving: it would be too late for this one
+            self.gantry.finish()
+        self.gantry.transmit(frame, 0, length)
         if not was_closed:
             self.gantry.finish()
             self.relay.open()
             self.relay.settle()
 
-    # ---- gantry to console
+    # ---- to the console
 
     @micropython.native
-    def _from_gantry(self, now):
-        count = self.gantry.take(self.backward.missing, now)
-        if count < 0:
-            self._overrun(self.backward, now)
-        elif count:
-            self.backward_at = now
-            lost = count - self.console.queue(self.gantry.chunk, 0, count)
-            self.replies_lost = (self.replies_lost + lost) & COUNT_MASK
-            self._follow(count)
-            if self.gantry.is_over:
-                self.backward.expire()
-        elif self.backward.count and not self.gantry.missing and elapsed(now, self.backward_at) >= self.params[P_GAP_MS]:
-            self.backward.expire()
-        if self.replies_length and not self.backward.count:
-            self._flush_replies()
-
-    @micropython.native
-    def _follow(self, count):
-        backward = self.backward
-        at = backward.feed(self.gantry.chunk, 0, count)
-        while backward.length:
-            self.judge.follow(backward.frame, backward.length)
-            at = backward.feed(self.gantry.chunk, at, count)
-
     def _reply(self, command, frame, reason):
         """Queue a reply to the console; it leaves between two frames of the gantry."""
         if command < 0:
             return
         if not self.answers_left:
-            self.replies_lost = (self.replies_lost + 1) & COUNT_MASK
+            self._count_unanswered()
             return
         self.answers_left -= 1
         codec = self.judge.backward
         self.reply_values[self.params[P_REASON_SLOT]] = reason
         length = codec.write(command, self.judge.forward.sequence_of(frame), self.reply_values)
         if self.replies_length + length > REPLY_BYTES:
-            self.replies_lost = (self.replies_lost + 1) & COUNT_MASK
+            self._count_unanswered()
             return
         move(self.replies, self.replies_length, codec.buffer, 0, length)
         self.replies_length += length
         if not self.backward.count:
             self._flush_replies()
 
+    def _count_unanswered(self):
+        tally = self.events.tally
+        tally[UNANSWERED] = (tally[UNANSWERED] + 1) & COUNT_MASK
+
+    @micropython.native
     def _flush_replies(self):
-        if self.console.has_room(self.replies_length):
-            self.console.queue(self.replies, 0, self.replies_length)
+        if self.console.room() >= self.replies_length:
+            self.console.transmit(self.replies, 0, self.replies_length)
             self.replies_length = 0
 
     # ---- health and state
 
+    @micropython.native
     def _note_bad(self, now):
         state = self.forward.state
         if state[D_LAST_BAD]:
@@ -349,6 +406,7 @@ class Bridge:
         self.gate.block(RELAY_FAULT, now)
         self._show(now)
 
+    @micropython.native
     def _show(self, now):
         """The one place where a change of state moves the relay and the lamps."""
         state = FAULT if self.fault != NONE else self.gate.state

@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import sys
 import types
+from array import array
 from typing import Any
 
 from gantryguard.profiles.profile import Profile
 from gantryguard.rig.board import load_board, render_board_py
 from interposer.core.gate import CANCEL_DOWN, OVERRIDE_DOWN
 from interposer.core.reasons import NONE
+from interposer.core.ring import unread
 from interposer.core.verdict import Judge
+
+RING = 65536
+ROOM = 4096
 
 
 class Pin:
@@ -34,31 +39,31 @@ class Pin:
 class DeskPort:
     """A port: `arrive` is what comes in, `left` is what went out."""
 
+    functions = (lambda _port: ROOM, lambda port, source, start, count: port.transmit(source, start, count))
+
     def __init__(self) -> None:
-        self.chunk = bytearray(128)
-        self.waiting = b""
-        self.is_over = False
-        self.missing = 0
+        self.byte_us = 87
+        self.sender = self
         self.left: list[bytes] = []
+        self._bytes = bytearray(RING)
+        self._place = array("i", [0])
+        self.ring = (self._bytes, self._place, array("i", [0]), array("i", [0, RING - 1, 0]))
 
     def arrive(self, data: bytes) -> None:
-        self.waiting += data
+        assert unread(self.ring) + len(data) < RING, "more at once than the ring takes"
+        for byte in data:
+            self._bytes[self._place[0]] = byte
+            self._place[0] = (self._place[0] + 1) % RING
 
-    def take(self, _wanted: int, _now: int) -> int:
-        count = min(len(self.waiting), len(self.chunk))
-        self.chunk[:count] = self.waiting[:count]
-        self.waiting = self.waiting[count:]
-        return count
+    def has_lost(self) -> bool:
+        return False
 
-    def send(self, buffer: bytes, start: int, count: int) -> int:
-        self.left.append(bytes(buffer[start : start + count]))
-        return count
+    def room(self) -> int:
+        return ROOM
 
-    def queue(self, buffer: bytes, start: int, count: int) -> int:
-        return self.send(buffer, start, count)
-
-    def has_room(self, _count: int) -> bool:
-        return True
+    def transmit(self, source: bytes, start: int, count: int) -> None:
+        if count:
+            self.left.append(bytes(source[start : start + count]))
 
     def finish(self) -> None:
         pass
@@ -133,15 +138,15 @@ class Desk:
         )
 
     def step(self) -> None:
-        """One turn of the loop."""
-        self.bridge.step(self.now & 0x3FFFFFFF)
+        """Turns of the loop until it would sleep."""
+        while not self.bridge.step(self.now & 0x3FFFFFFF):
+            pass
 
     def send(self, frame: bytes) -> list[bytes]:
-        """Console bytes, one turn; returns what left for the gantry in it."""
+        """Console bytes; returns what left for the gantry at once."""
         before = len(self.gantry.left)
         self.console.arrive(frame)
-        while self.console.waiting:
-            self.step()
+        self.step()
         return self.gantry.left[before:]
 
     def wait(self, duration_ms: int, grain_ms: int = 20) -> None:

@@ -67,8 +67,6 @@ class DeskBench:
         desk, closed = self._desk, self._desk.relay.closed
         desk.now = self.clock.now_ns // MS
         desk.step()
-        while desk.console.waiting or desk.gantry.waiting:
-            desk.step()
         for port, line in ((desk.console, self.console_out), (desk.gantry, self.gantry_out)):
             line.send(b"".join(port.left))
             port.left.clear()

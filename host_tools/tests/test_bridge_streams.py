@@ -27,17 +27,14 @@ class Watched(Desk):
     def __init__(self, profile: Profile) -> None:
         super().__init__(profile)
         self.passed: list[bytes] = []
-        judge = self.bridge.judge
-        right = judge.judge
-
-        def judged(frame: bytearray, length: int, now: int, blocked: bool) -> int:
-            verdict: int = right(frame, length, now, blocked)
-            if verdict == PASS:
-                self.passed.append(bytes(frame[:length]))
-            return verdict
-
-        judge.judge = judged
+        self.bridge.strobe = self.strobed
+        self.bridge.works = (*self.bridge.works[:-1], self.strobed)
         self.wait(40)
+
+    def strobed(self, level: int) -> None:
+        """A verdict has been found."""
+        if level and self.bridge.judge.verdict == PASS:
+            self.passed.append(bytes(self.bridge.forward.frame[: self.bridge.forward.length]))
 
 
 def real_frames(profile: Profile) -> list[bytes]:

@@ -6,7 +6,7 @@ it is seen up in the present state, so that a stuck or an early press does nothi
 """
 
 from interposer.core.codec import ALWAYS_PASSES, PASSES_WHILE_HELD
-from interposer.core.compat import const, elapsed
+from interposer.core.compat import const, elapsed, micropython
 from interposer.core.package import P_HOLD_MS, P_KEY_HOLD_MS, P_MOMENTARY_MS, POLICY_MOMENTARY, POLICY_REFUSE
 from interposer.core.reasons import (
     ACKNOWLEDGED,
@@ -65,6 +65,7 @@ class Gate:
         """Block for a reason that lies outside any frame, until acknowledged."""
         self._enter(BLOCKING, reason, now)
 
+    @micropython.native
     def offer(self, judge, is_held_frame, now):
         """Actions for the frame that the judge has just judged; `is_held_frame`: it is the held one, sent again."""
         if judge.flags & ALWAYS_PASSES and judge.verdict == PASS:
@@ -88,10 +89,12 @@ class Gate:
             return SEND | REFUSE_HELD
         return SEND
 
+    @micropython.native
     def _refuse(self, reason):
         self.answer = reason
         return SAY_REFUSED
 
+    @micropython.native
     def _offer_while_held(self, judge, is_held_frame):
         if judge.verdict == PASS and judge.flags & PASSES_WHILE_HELD:
             return SEND
@@ -107,6 +110,7 @@ class Gate:
         self.momentary = judge.policy == POLICY_MOMENTARY
         return self._refuse(judge.reason) | dropped
 
+    @micropython.native
     def tick(self, keys, now):
         """Actions due to the keys' debounced levels (OVERRIDE_DOWN, CANCEL_DOWN, or UNKNOWN) and to time."""
         if keys & UNKNOWN:

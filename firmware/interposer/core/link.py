@@ -8,7 +8,7 @@ Framing record, FRAMING_WORDS words per direction (0 console to gantry, 1 gantry
 
 from array import array
 
-from interposer.core.compat import const, micropython, ptr8, ptr32
+from interposer.core.compat import const, micropython, pointers, ptr8, ptr32
 from interposer.core.reasons import BAD_CHECK, BAD_LENGTH, INCOMPLETE, STRAY_BYTES
 
 FRAMING_WORDS = const(24)
@@ -287,8 +287,7 @@ class Deframer:
     """Cuts a byte stream into frames with a right check; whatever lies between is dropped and counted.
 
     While `length` is not 0, `frame[:length]` is a frame that reception does not touch before the next call. A frame that
-    turns out bad loses only what cannot begin another one, so a good frame inside or behind it is still found. `count` bytes
-    are kept in all; at least `missing` more must come before another frame can be complete.
+    turns out bad loses only what cannot begin another one, so a good frame inside or behind it is still found.
     """
 
     def __init__(self, framing):
@@ -296,35 +295,34 @@ class Deframer:
         self.table = crc16_table(framing)
         self.frame = bytearray(framing[F_MAX])
         self.state = array("i", bytes(4 * (D_BAD + BAD_REASONS)))
+        self.block = pointers(self.state, self.frame, framing, self.table)  # as `core.ring` wants it
         self.clear()
 
-    @micropython.native
+    @property
+    def length(self):
+        """Bytes of the good frame that stands at the beginning of `frame`; 0 where there is none."""
+        return self.state[D_LENGTH]
+
+    @property
+    def count(self):
+        """Bytes in `frame`."""
+        return self.state[D_COUNT]
+
     def feed(self, source, start, stop):
         """Take bytes of `source[start:stop]`, at most up to the end of the next good frame or a little further.
 
         Returns the place after them; call again while `length` is not 0 or something is left.
         """
-        at = cut(self.state, self.frame, self.framing, self.table, source, start, stop, 0)
-        self._note()
-        return at
+        return cut(self.state, self.frame, self.framing, self.table, source, start, stop, 0)
 
     def expire(self):
         """The line went quiet inside a frame: give that frame up, but find a good one that it may have hidden."""
         cut(self.state, self.frame, self.framing, self.table, self.frame, 0, 0, 1)
-        self._note()
 
     def clear(self):
         """Forget everything received so far."""
         self.state[D_LENGTH] = self.state[D_COUNT] = 0
         self.state[D_MISSING] = self.framing[F_MIN]
-        self._note()
-
-    @micropython.native
-    def _note(self):
-        state = self.state
-        self.length = state[D_LENGTH]
-        self.count = state[D_COUNT]
-        self.missing = state[D_MISSING]
 
     def bad(self):
         """How many bad frames there were by reason, as a dictionary without the reasons that had none."""

@@ -285,9 +285,12 @@ class Judge:
 
     @micropython.native
     def _ask_networks(self, values):
+        return self.hear(self.network_engine.first_suspect(0, self.result[R_ASKED], values), values)
+
+    def hear(self, index, values):
+        """The verdict, `index` being the first network that found its score above a threshold, or -1."""
         result = self.result
         engine = self.network_engine
-        index = engine.first_suspect(0, result[R_ASKED], values)
         while index >= 0:
             self._suspect(index)
             index = engine.first_suspect(index + 1, result[R_ASKED], values)

@@ -2,7 +2,7 @@
 
 from machine import Pin
 
-from interposer.core.compat import const, elapsed
+from interposer.core.compat import const, elapsed, micropython
 from interposer.core.gate import CANCEL_DOWN, OVERRIDE_DOWN, UNKNOWN
 from interposer.hal import board_record as board
 
@@ -21,6 +21,7 @@ class Lamp:
         self.pattern = OFF
         self.level = 0
 
+    @micropython.native
     def show(self, now):
         """Follow the pattern at `now` ms."""
         pattern = self.pattern
@@ -43,6 +44,7 @@ class Keys:
         self.seen = self.stable = UNKNOWN
         self.since = self.read_at = 0
 
+    @micropython.native
     def read(self, now):
         """OVERRIDE_DOWN and CANCEL_DOWN bits, or UNKNOWN."""
         bits = OVERRIDE_DOWN if self.override() == board.KEY_ACTIVE else 0

@@ -1,95 +1,228 @@
-"""The two serial ports of the link."""
+"""The two serial ports of the link, with DMA in both directions.
 
-import time
+What arrives is written into a ring by a pair of DMA channels that start each other in turn, for ever and without the
+processor: no interrupt, no collection of garbage and no flash operation that is shorter than the ring loses a byte. What
+leaves is copied into a second ring, which another channel empties. Registers: RP2040 data sheet, 2.5.7 and 4.2.8.
+"""
 
-from machine import UART, Pin
+from array import array
 
-from interposer.core.compat import const, elapsed, micropython
+import rp2
+from machine import UART, Pin, mem32
+from uctypes import addressof, bytearray_at
+
+from interposer.core.compat import const, micropython, pointers, ptr8, ptr32
+from interposer.core.ring import G_PLACE, G_PLACE_TOO, G_WORDS, READ_MASK, RING_WORDS, V_MASK, V_READ, V_START
 from interposer.hal import board_record as board
 
-RECEIVE_BYTES = const(2048)
-SEND_BYTES = const(1024)
-CHUNK_BYTES = const(128)
+RECEIVE_BITS = const(13)  # 8 kB: what comes during a flash erase of 45 ms at 1,800,000 baud
+SEND_BITS = const(10)
 BITS_PER_BYTE = const(10)
-LONGEST_PAUSE_US = const(5000)
+
+UARTS = const(0x40034000)
+UART_SIZE = const(0x4000)
+INTERRUPT_MASK = const(0x38)
+DMA_CONTROL = const(0x48)
+BOTH_DIRECTIONS = const(3)
+# By word in a UART's registers.
+FLAGS = const(6)
+INTERRUPT_RAW = const(15)
+INTERRUPT_CLEAR = const(17)
+SENDING_BIT = const(3)
+OVERRUN_BIT = const(10)
+
+SEND_REQUEST = const(20)  # DMA request of UART 0
+RECEIVE_REQUEST = const(21)
+REQUESTS = const(2)  # per UART
+DMA = const(0x50000000)
+CHANNEL_SIZE = const(0x40)
+WRITE_ADDRESS = const(4)
+DMA_RAW = const(0x50000400)
+# By word in a channel's registers.
+LEFT = const(2)
+CONTROL = const(3)
+COUNT_AND_START = const(7)
+BUSY_BIT = const(24)
+
+# A sender, SENDER_WORDS words.
+T_BYTES = const(0)  # address of its ring
+T_MASK = const(1)
+T_HEAD = const(2)  # how many bytes were put into it
+T_HANDED = const(3)  # and how many of them handed to the channel
+T_CHANNEL = const(4)  # address of the channel's registers
+T_UART = const(5)  # and of the UART's
+SENDER_WORDS = const(6)
+
+# What tells that bytes were lost, LOSS_WORDS words.
+H_RAW = const(0)  # address of the channels' flags
+H_ENDED = const(1)  # the flags of the two that receive
+H_LAPS = const(2)  # bytes of all whole laps
+H_UART = const(3)
+LOSS_WORDS = const(4)
+
+
+@micropython.viper
+def room(sender: ptr32) -> int:
+    """How many bytes fit into the ring now. Lets the channel go on with what waits in it."""
+    channel = ptr32(sender[T_CHANNEL])
+    waiting = sender[T_HEAD] - sender[T_HANDED]
+    if (channel[CONTROL] >> BUSY_BIT) & 1:
+        return sender[T_MASK] - waiting - channel[LEFT]
+    if waiting:
+        sender[T_HEAD] = sender[T_HEAD] & READ_MASK
+        sender[T_HANDED] = sender[T_HEAD]
+        channel[COUNT_AND_START] = waiting
+    return sender[T_MASK] - waiting
+
+
+@micropython.viper
+def transmit(sender: ptr32, source: ptr8, start: int, count: int):
+    """Send `source[start:start + count]`, for which there has to be room."""
+    mask = sender[T_MASK]
+    head = sender[T_HEAD]
+    ring = ptr8(sender[T_BYTES])
+    end = start + count
+    while start < end:
+        ring[head & mask] = source[start]
+        head += 1
+        start += 1
+    sender[T_HEAD] = head
+    room(sender)
+
+
+@micropython.viper
+def is_sending(sender: ptr32) -> int:
+    """Whether a byte has not left the wire yet."""
+    uart = ptr32(sender[T_UART])
+    return (sender[T_MASK] - int(room(sender))) | ((uart[FLAGS] >> SENDING_BIT) & 1)
+
+
+@micropython.viper
+def has_lost(ring: ptr32, loss: ptr32) -> int:
+    """Whether bytes were lost since the last call: the ring was lapped, or the UART's own queue ran over.
+
+    To be asked at least once in the time of a lap. What is unread then is given up.
+    """
+    own = ptr32(ring[G_WORDS])
+    flags = ptr32(loss[H_RAW])
+    uart = ptr32(loss[H_UART])
+    place = ptr32(ring[G_PLACE])[0] + ptr32(ring[G_PLACE_TOO])[0] - own[V_START]
+    ended = flags[0] & loss[H_ENDED]
+    later = ptr32(ring[G_PLACE])[0] + ptr32(ring[G_PLACE_TOO])[0] - own[V_START]
+    if later < place:  # a lap ended in between
+        ended = flags[0] & loss[H_ENDED]
+        place = later
+    size = own[V_MASK] + 1
+    if ended:
+        flags[0] = ended
+        loss[H_LAPS] = (loss[H_LAPS] + size) & READ_MASK
+    written = (loss[H_LAPS] + place) & READ_MASK
+    overrun = (uart[INTERRUPT_RAW] >> OVERRUN_BIT) & 1
+    if overrun:
+        uart[INTERRUPT_CLEAR] = 1 << OVERRUN_BIT
+    lost = overrun
+    if ended == loss[H_ENDED] or ((written - own[V_READ]) & READ_MASK) >= size:
+        lost = 1
+    if lost:
+        own[V_READ] = written
+    return lost
+
+
+def _number(channel):
+    return channel.channel
 
 
 class Port:
-    """One UART with what the guard needs of it; nothing allocates after construction."""
+    """One UART with its rings; nothing allocates after construction.
 
-    def __init__(self, number, tx, rx, baud, gap_ms):
-        self.uart = UART(number, baud, tx=Pin(tx), rx=Pin(rx), rxbuf=RECEIVE_BYTES, txbuf=SEND_BYTES, timeout=0)
-        self.chunk = bytearray(CHUNK_BYTES)
+    `ring` is what `core.ring` works on, `sender` what `room` and `transmit` do.
+    """
+
+    functions = (room, transmit)  # for native code, which saves the way through the methods
+
+    def __init__(self, number, tx, rx, baud, receive_ring, send_ring):
+        self.uart = UART(number, baud, tx=Pin(tx), rx=Pin(rx))  # pins, clock divisor, format; nothing else of it is used
+        self.base = UARTS + number * UART_SIZE
         self.byte_us = BITS_PER_BYTE * 1000000 // baud
-        self.busy_until = time.ticks_us()
-        self.gap_ms = gap_ms
-        self.seen = self.seen_at = self.missing = 0
-        self.is_over = False
+        self.own = array("i", bytes(4 * RING_WORDS))
+        self.sender = array("i", bytes(4 * SENDER_WORDS))
+        self.loss = array("i", (DMA_RAW, 0, 0, self.base))
+        self._receive(receive_ring, RECEIVE_REQUEST + REQUESTS * number)
+        self._send(send_ring, SEND_REQUEST + REQUESTS * number)
+        mem32[self.base + INTERRUPT_MASK] = 0
+        mem32[self.base + DMA_CONTROL] = BOTH_DIRECTIONS
 
-    @micropython.native
-    def take(self, wanted, now):
-        """Read what has arrived, at most a chunk, into `chunk`; returns how many bytes, -1 where bytes were lost.
+    def _receive(self, buffer, request):
+        """Two channels of one lap each; the one that has ended stands at the ring's beginning again."""
+        start = addressof(buffer)
+        self.ring = pointers(buffer, self.own, self.own, self.own)
+        self.own[V_START] = 2 * start
+        self.own[V_MASK] = len(buffer) - 1
+        self.buffer = buffer
+        self.channels = pair = (rp2.DMA(), rp2.DMA())
+        for index in (0, 1):
+            channel = pair[index]
+            control = channel.pack_ctrl(
+                size=0,
+                inc_read=False,
+                ring_sel=True,
+                ring_size=RECEIVE_BITS,
+                treq_sel=request,
+                chain_to=_number(pair[1 - index]),
+                irq_quiet=False,  # its flag, whose interrupt is never enabled, tells that it has ended
+            )
+            channel.config(read=self.base, write=start, count=len(buffer), ctrl=control)
+            self.ring[G_PLACE + index] = DMA + _number(channel) * CHANNEL_SIZE + WRITE_ADDRESS
+            self.loss[H_ENDED] |= 1 << _number(channel)
+        mem32[DMA_RAW] = self.loss[H_ENDED]
+        pair[0].active(1)
 
-        0 while fewer than `wanted` bytes are there and the line has not been quiet for the gap: `missing` more are awaited.
-        `is_over` tells that it has been: no frame goes on behind these bytes.
-        """
-        waiting = self.uart.any()
-        if waiting != self.seen:
-            self.seen = waiting
-            self.seen_at = now
-        self.missing = 0
-        if not waiting:
-            return 0
-        if waiting >= RECEIVE_BYTES - 1:
-            self._drain()
-            return -1
-        if waiting < wanted and elapsed(now, self.seen_at) < self.gap_ms:
-            self.missing = wanted - waiting
-            return 0
-        self.is_over = waiting < wanted
-        taken = self.uart.readinto(self.chunk, min(waiting, CHUNK_BYTES)) or 0
-        self.seen -= taken
-        return taken
+    def _send(self, buffer, request):
+        self.channel = rp2.DMA()
+        control = self.channel.pack_ctrl(size=0, inc_write=False, ring_sel=False, ring_size=SEND_BITS, treq_sel=request)
+        self.channel.config(read=addressof(buffer), write=self.base, count=0, ctrl=control)
+        self.sender[T_BYTES] = addressof(buffer)
+        self.sender[T_MASK] = len(buffer) - 1
+        self.sender[T_CHANNEL] = DMA + _number(self.channel) * CHANNEL_SIZE
+        self.sender[T_UART] = self.base
+        self.send_buffer = buffer
 
-    @micropython.native
-    def missing_us(self):
-        """Time that the awaited bytes need on the line, LONGEST_PAUSE_US at most; 0 where none are awaited."""
-        return min(self.missing * self.byte_us, LONGEST_PAUSE_US)
+    def has_lost(self):
+        """As the function of that name."""
+        return has_lost(self.ring, self.loss)
 
-    def _drain(self):
-        while self.uart.any():
-            self.uart.readinto(self.chunk, min(self.uart.any(), CHUNK_BYTES))
-        self.seen = 0
+    def room(self):
+        """As the function of that name."""
+        return room(self.sender)
 
-    @micropython.native
-    def send(self, buffer, start, count):
-        """Send bytes; returns how many were taken."""
-        return self.uart.write(buffer, start, count)  # type: ignore[call-arg]  # the stub lacks this form
-
-    @micropython.native
-    def queue(self, buffer, start, count):
-        """As `send`, and `has_room` will know of it."""
-        now = time.ticks_us()
-        if time.ticks_diff(self.busy_until, now) < 0:
-            self.busy_until = now
-        self.busy_until = time.ticks_add(self.busy_until, count * self.byte_us)
-        return self.uart.write(buffer, start, count)  # type: ignore[call-arg]  # as above
-
-    def has_room(self, count):
-        """Whether `count` bytes surely fit into what is waiting to be sent.
-
-        A wait longer than the whole buffer takes is none: the port has been idle for half a turn of the clock.
-        """
-        waiting = time.ticks_diff(self.busy_until, time.ticks_us())
-        return waiting < (SEND_BYTES - count - 1) * self.byte_us or waiting > SEND_BYTES * self.byte_us
+    def transmit(self, source, start, count):
+        """As the function of that name."""
+        transmit(self.sender, source, start, count)
 
     def finish(self):
-        """Wait until every queued byte has left."""
-        while not self.uart.txdone():
+        """Wait until every byte has left."""
+        while is_sending(self.sender):
             pass
 
 
-def open_ports(baud, gap_ms):
-    """(console, gantry) ports of this board."""
-    console = Port(board.CONSOLE_UART, board.CONSOLE_TX, board.CONSOLE_RX, baud, gap_ms)
-    return console, Port(board.GANTRY_UART, board.GANTRY_TX, board.GANTRY_RX, baud, gap_ms)
+class Rings:
+    """The memory of both ports' rings, to be had before anything cuts the heap into pieces."""
+
+    def __init__(self):
+        self.receive, self.memory = self._aligned(RECEIVE_BITS)
+        self.send, self.memory_too = self._aligned(SEND_BITS)
+
+    def _aligned(self, bits):
+        """Two buffers of 2 to the power of `bits` bytes, each at a multiple of its size; and the memory that they lie in."""
+        size = 1 << bits
+        memory = bytearray(3 * size)
+        start = (addressof(memory) + size - 1) & ~(size - 1)
+        return (bytearray_at(start, size), bytearray_at(start + size, size)), memory
+
+
+def open_ports(rings, baud):
+    """(console, gantry) ports of this board. `rings` has to be kept."""
+    receive, send = rings.receive, rings.send
+    console = Port(board.CONSOLE_UART, board.CONSOLE_TX, board.CONSOLE_RX, baud, receive[0], send[0])
+    gantry = Port(board.GANTRY_UART, board.GANTRY_TX, board.GANTRY_RX, baud, receive[1], send[1])
+    return console, gantry

@@ -2,10 +2,19 @@
 
 from array import array
 
-from interposer.core.compat import const
+from interposer.core.compat import const, micropython
 
 EVENT_WORDS = const(10)
 EVENTS = const(64)
+# Words of an event that native code needs.
+EVENT_KIND = const(1)
+EVENT_REASON = const(5)
+EVENT_EXTRA = const(8)
+
+# The tally: where the last event is, and how many refusals were not answered.
+LAST_EVENT = const(0)
+UNANSWERED = const(1)
+TALLY_WORDS = const(2)
 
 # Kinds.
 BOOT = const(0)
@@ -22,12 +31,15 @@ class Events:
 
     def __init__(self):
         self.words = array("i", bytes(4 * EVENT_WORDS * EVENTS))
+        self.tally = array("i", bytes(4 * TALLY_WORDS))
         self.total = 0
 
+    @micropython.native
     def add(self, kind, now, command, verdict, reason, blamed, value, extra, threshold):
         """Record one event. `extra` is a score, a limit's number or a gate state, by kind."""
         at = self.total % EVENTS * EVENT_WORDS
         words = self.words
+        self.tally[LAST_EVENT] = at
         words[at] = self.total & 0x3FFFFFFF
         words[at + 1] = kind
         words[at + 2] = now
@@ -40,11 +52,13 @@ class Events:
         words[at + 9] = threshold
         self.total = (self.total + 1) & 0x3FFFFFFF
 
+    @micropython.native
     def repeat(self, kind, now, reason):
         """Record an event that may come in thousands: one after another of its kind and reason counts up `extra`."""
-        at = (self.total - 1) % EVENTS * EVENT_WORDS
-        if self.total and self.words[at + 1] == kind and self.words[at + 5] == reason:
-            self.words[at + 8] = (self.words[at + 8] + 1) & 0x3FFFFFFF
+        at = self.tally[LAST_EVENT]
+        words = self.words
+        if self.total and words[at + EVENT_KIND] == kind and words[at + EVENT_REASON] == reason:
+            words[at + EVENT_EXTRA] = (words[at + EVENT_EXTRA] + 1) & 0x3FFFFFFF
         else:
             self.add(kind, now, -1, 0, reason, -1, 0, 1, 0)
 

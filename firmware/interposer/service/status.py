@@ -6,7 +6,7 @@ Numbers, not words: the host has the same enumerations (`core/reasons.py`) and t
 import sys
 import time
 
-from interposer.service.events import FIELDS, KINDS
+from interposer.service.events import FIELDS, KINDS, UNANSWERED
 
 PROTOCOL = 1
 FIRMWARE = "0.1.0"
@@ -56,7 +56,7 @@ class Status:
             "relay_agrees": bridge.relay.agrees(),
             "verdicts": list(bridge.verdicts),
             "released": bridge.released,
-            "replies_lost": bridge.replies_lost,
+            "replies_lost": bridge.events.tally[UNANSWERED],
             "reasons": {code: reasons[code] for code in range(len(reasons)) if reasons[code]},
             "bad_frames": bridge.forward.bad(),
             "gantry_bad_frames": sum(bridge.backward.bad().values()),

@@ -38,7 +38,8 @@ class Line:
 
     `deliver(byte, flags)` is called at each arrival (flags: 0 or FRAMING, PARITY, BREAK). `faults` maps the
     position of a byte (counted from 0 over the line's life, lost bytes included) to flags to arrive with.
-    `watch(byte, arrived)` is for recorders: it is called before `deliver`, and for lost bytes too.
+    `watch(byte, arrived)` is for recorders: it is called before `deliver`, and for lost bytes too. `begin()` is called at
+    the falling edge of each start bit.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Line:
         self.deliver = deliver
         self.contact = contact
         self.watch: Watch | None = None
+        self.begin: Callable[[], None] | None = None
         self.arrivals: list[Arrival] = []
         self.faults: dict[int, int] = {}
         self.sent = 0
@@ -88,6 +90,8 @@ class Line:
         """
         flags |= self.faults.pop(self.sent, 0)
         self.sent += 1
+        if self.begin is not None:
+            self.begin()
         whole = self._closed()
         end_ns = self._clock.now_ns + duration_ns
         self._flight = self._clock.call_at(end_ns, lambda: self._arrive(byte, flags, whole))

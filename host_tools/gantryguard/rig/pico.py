@@ -91,12 +91,17 @@ class EmulatedPico:
         self.gantry_out.contact = lambda: self.relay.closed
 
     def _line_in(self, baud: int, uart: pl011.Pl011, pin: int, kind: str) -> Line:
+        pad = self._mcu.gpio[pin]
+
         def deliver(byte: int, flags: int) -> None:
+            pad.set_input_value(True)  # the stop bit; of the bits in between the pin shows nothing
             if self.powered and self._mcu.gpio[pin].function_select == UART_FUNCTION:
                 uart.receive(byte, flags | self._misread(uart, line))
 
         line = Line(self.clock, baud, deliver)
         line.watch = lambda byte, _arrived: self.trace.add(kind, byte)
+        line.begin = lambda: pad.set_input_value(False)
+        pad.set_input_value(True)
         return line
 
     def _line_out(self, baud: int, uart: pl011.Pl011, pin: int, kind: str) -> Line:

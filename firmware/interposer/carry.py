@@ -1,0 +1,151 @@
+"""The usual way of bytes through the guard, in native code: frames that pass, and the gantry's answers.
+
+Whatever is not usual, `bridge.py` deals with: a frame that is not to pass or comes at a time when nothing passes is left in
+its deframer, judged. Nothing here allocates.
+"""
+
+from interposer.core.codec import ALWAYS_PASSES, PASSES_WHILE_HELD
+from interposer.core.compat import const, micropython, ptr8, ptr32
+from interposer.core.link import D_COUNT, D_LENGTH, D_MISSING, F_MAX
+from interposer.core.network import first_suspect
+from interposer.core.reasons import BLOCK, PASS
+from interposer.core.ring import E_FRAME, E_FRAMING, E_STATE, G_BYTES, G_WORDS, V_MASK, V_READ, pull, take, unread
+from interposer.core.verdict import B_RESULT, B_TRIAL, R_ASKED, R_FLAGS, R_REASON, follow_reply, judge_frame, let_through
+from interposer.service.events import EVENT_EXTRA, EVENT_KIND, EVENT_REASON, LAST_EVENT, UNANSWERED, VERDICT
+
+# What carrying works on: places in its list of pointers.
+K_FORWARD = const(0)  # ring from the console
+K_FORWARD_FRAMES = const(1)  # its deframer
+K_BACKWARD = const(2)
+K_BACKWARD_FRAMES = const(3)
+K_TO_GANTRY = const(4)  # senders
+K_TO_CONSOLE = const(5)
+K_JUDGE = const(6)
+K_NETWORKS = const(7)
+K_FOUND = const(8)  # what `follow_reply` found
+K_COUNTS = const(9)  # verdicts by kind
+K_REASONS = const(10)  # verdicts other than PASS by reason
+K_EVENTS = const(11)
+K_TALLY = const(12)  # of the events
+
+# What became of the console's bytes.
+NOTHING = const(-1)  # no frame is complete
+CARRIED = const(-2)  # frames have passed; there may be more
+JUDGED = const(-3)  # a frame waits for what the gate says; numbers from 0 on: a network that has to be heard
+# Which frames are dealt with here: none; those that are refused without an answer, while the gate blocks; those of a verdict
+# PASS; of these only the ones that pass while another is held.
+NONE_HERE = const(-1)
+SILENTLY = const(0)
+EVERYTHING = const(1)
+WHAT_MAY = const(2)
+AT_ONCE = const(4)  # frames, then somebody else has a turn
+COUNT_MASK = const(0x3FFFFFFF)
+
+
+@micropython.viper
+def is_counted(block: ptr32, reason: int) -> int:
+    """1 where one more block for a reason could be counted in the last event, 0 where it needs an event of its own."""
+    events = ptr32(block[K_EVENTS])
+    tally = ptr32(block[K_TALLY])
+    at = tally[LAST_EVENT]
+    if events[at + EVENT_KIND] != VERDICT or events[at + EVENT_REASON] != reason:
+        return 0
+    events[at + EVENT_EXTRA] = (events[at + EVENT_EXTRA] + 1) & COUNT_MASK
+    tally[UNANSWERED] = (tally[UNANSWERED] + 1) & COUNT_MASK
+    for_reason = ptr32(block[K_REASONS])
+    for_reason[reason] = (for_reason[reason] + 1) & COUNT_MASK
+    counts = ptr32(block[K_COUNTS])
+    counts[BLOCK] = (counts[BLOCK] + 1) & COUNT_MASK
+    return 1
+
+
+@micropython.viper
+def carry_forward(block: ptr32, works, now: int, way: int, is_blocked: int) -> int:
+    """Judge the frames that the console has sent and pass them on, until one needs more than that.
+
+    `works`: kernels of rows and of networks, room and transmit of a port, strobe. `way`: which frames
+    are dealt with here. Nothing is read while the way to the gantry has no room for it.
+    """
+    evaluate = works[0]
+    kernel = works[1]
+    room = works[2]
+    transmit = works[3]
+    strobe = works[4]
+    sender = ptr32(block[K_TO_GANTRY])
+    deframer = ptr32(block[K_FORWARD_FRAMES])
+    frame = ptr8(deframer[E_FRAME])
+    judge = ptr32(block[K_JUDGE])
+    result = ptr32(judge[B_RESULT])
+    counts = ptr32(block[K_COUNTS])
+    left = AT_ONCE
+    framing = ptr32(deframer[E_FRAMING])
+    while left:
+        left -= 1
+        if int(room(sender)) < framing[F_MAX]:
+            return NOTHING
+        length = int(pull(ptr32(block[K_FORWARD]), deframer))
+        if not length:
+            return NOTHING
+        verdict = int(judge_frame(judge, evaluate, frame, length, now, is_blocked))
+        if result[R_ASKED]:
+            asked = result[R_ASKED]
+            suspect = int(first_suspect(ptr32(block[K_NETWORKS]), kernel, 0, asked, ptr32(judge[B_TRIAL])))
+            if suspect >= 0:
+                return suspect
+        strobe(1)
+        strobe(0)
+        if way == SILENTLY and verdict == BLOCK:
+            if int(is_counted(block, result[R_REASON])):
+                continue
+            return JUDGED
+        if verdict != PASS or way < EVERYTHING:
+            return JUDGED
+        if way == WHAT_MAY and result[R_FLAGS] & (PASSES_WHILE_HELD | ALWAYS_PASSES) != PASSES_WHILE_HELD:
+            return JUDGED
+        counts[PASS] = (counts[PASS] + 1) & COUNT_MASK
+        transmit(sender, frame, 0, length)
+        let_through(judge, frame, length, now)
+    return CARRIED
+
+
+@micropython.viper
+def carry_backward(block: ptr32, works, is_over: int) -> int:
+    """Pass the gantry's bytes on, up to the end of a frame, and read the frame; how many bytes there were.
+
+    `is_over`: the gantry went quiet inside a frame, which is passed on and no longer waited for.
+    """
+    room = works[2]
+    transmit = works[3]
+    sender = ptr32(block[K_TO_CONSOLE])
+    ring = ptr32(block[K_BACKWARD])
+    deframer = ptr32(block[K_BACKWARD_FRAMES])
+    state = ptr32(deframer[E_STATE])
+    own = ptr32(ring[G_WORDS])
+    count = int(unread(ring))
+    missing = state[D_MISSING]
+    if count < missing and not is_over:
+        return 0
+    if count > missing:
+        count = missing
+    start = own[V_READ] & own[V_MASK]
+    if start + count > own[V_MASK] + 1:
+        count = own[V_MASK] + 1 - start
+    if int(room(sender)) < count:
+        return 0
+    transmit(sender, ptr8(ring[G_BYTES]), start, count)
+    take(ring, deframer, count, is_over)
+    while state[D_LENGTH]:
+        follow_reply(ptr32(block[K_JUDGE]), ptr8(deframer[E_FRAME]), state[D_LENGTH], ptr32(block[K_FOUND]))
+        take(ring, deframer, 0, is_over)
+    return count
+
+
+@micropython.viper
+def awaited(ring: ptr32, deframer: ptr32) -> int:
+    """How many bytes a frame that has begun still needs at least; 0 where none has begun."""
+    state = ptr32(deframer[E_STATE])
+    waiting = int(unread(ring))
+    if not waiting and state[D_COUNT] == state[D_LENGTH]:
+        return 0
+    missing = state[D_MISSING] - waiting
+    return missing if missing > 0 else 1
