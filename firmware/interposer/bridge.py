@@ -101,8 +101,8 @@ class Bridge:
 
     @micropython.native
     def idle_ms(self):
-        """How long the loop may wait for a byte: not at all, as long as keys and gaps allow, or long."""
-        if self.suggestion.active:
+        """How long the loop may wait for a byte: as short as a press or a search needs, as keys and gaps allow, or long."""
+        if self.suggestion.active or self.gate.fresh:
             return TEND_MS
         if self.shown != PASSING or self.forward.count or self.backward.count:
             return ATTENTIVE_MS

@@ -94,3 +94,12 @@ def held_with_keys(profile: Profile) -> tuple[Desk, Panel]:
     console.hold()
     console.desk.wait(100, GRAIN_MS)
     return console.desk, panel
+
+
+def test_the_loop_looks_often_while_a_press_counts(ct: Profile) -> None:
+    desk, panel = held_with_keys(ct)
+    desk.wait(2000, GRAIN_MS)  # the search for a proposal is over
+    assert desk.bridge.idle_ms() == 50
+    panel.set(override=True)
+    desk.wait(100, GRAIN_MS)
+    assert desk.bridge.idle_ms() == GRAIN_MS
