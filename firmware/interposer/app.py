@@ -75,8 +75,10 @@ def _guard(bridge, maintenance, watchdog, console, gantry):
         watchdog.feed()
         if tended and maintenance.pending():
             micropython.heap_unlock()
-            maintenance.pump()
-            micropython.heap_lock()
+            try:
+                maintenance.pump()
+            finally:  # `main` unlocks the heap once: twice would count as locked, and nothing could be remembered of the crash
+                micropython.heap_lock()
 
 
 def _stay_safe(relay, red, green, watchdog, status):
