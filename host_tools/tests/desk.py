@@ -100,7 +100,7 @@ class DeskKeys:
 
 
 def firmware() -> Any:
-    """Bridge, lamps and keys, imported over a `machine` with nothing but pins and the generated board record."""
+    """Bridge, lamps, keys and status, imported over a `machine` with nothing but pins and the generated board record."""
     if "machine" not in sys.modules:
         machine = types.ModuleType("machine")
         machine.Pin = Pin  # type: ignore[attr-defined]  # a stand-in module
@@ -113,8 +113,9 @@ def firmware() -> Any:
         interposer.hal.board_record = record  # type: ignore[attr-defined]  # generated into the device image only
     from interposer import bridge
     from interposer.hal import panel
+    from interposer.service import status
 
-    return types.SimpleNamespace(Bridge=bridge.Bridge, Lamp=panel.Lamp, Keys=panel.Keys)
+    return types.SimpleNamespace(Bridge=bridge.Bridge, Lamp=panel.Lamp, Keys=panel.Keys, Status=status.Status)
 
 
 class Desk:
