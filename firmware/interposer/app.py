@@ -81,8 +81,10 @@ def _guard(bridge, maintenance, watchdog):
         if bridge.tended_at != tended_at and maintenance.pending():
             tended_at = bridge.tended_at
             micropython.heap_unlock()
-            maintenance.pump()
-            micropython.heap_lock()
+            try:
+                maintenance.pump()
+            finally:  # `main` unlocks the heap once: twice would count as locked, and nothing could be remembered of the crash
+                micropython.heap_lock()
 
 
 def _stay_safe(relay, red, green, watchdog, status):

@@ -134,8 +134,8 @@ class Bridge:
     # ---- one turn
 
     def idle_ms(self):
-        """How long the loop may rest: as long as keys allow, or long."""
-        if self.suggestion.active:
+        """How long the loop may rest: as short as a press or a search needs, as keys allow, or long."""
+        if self.suggestion.active or self.gate.fresh:
             return TEND_MS
         return ATTENTIVE_MS if self.shown != PASSING else QUIET_MS
 

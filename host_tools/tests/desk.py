@@ -104,8 +104,8 @@ class DeskKeys:
                 self.levels = self.levels | bit if down else self.levels & ~bit
 
 
-def _firmware() -> Any:
-    """The bridge and lamp modules, imported over a `machine` with nothing but pins and the generated board record."""
+def firmware() -> Any:
+    """Bridge, lamps, keys and status, imported over a `machine` with nothing but pins and the generated board record."""
     if "machine" not in sys.modules:
         machine = types.ModuleType("machine")
         machine.Pin = Pin  # type: ignore[attr-defined]  # a stand-in module
@@ -118,22 +118,23 @@ def _firmware() -> Any:
         interposer.hal.board_record = record  # type: ignore[attr-defined]  # generated into the device image only
     from interposer import bridge
     from interposer.hal import panel
+    from interposer.service import status
 
-    return types.SimpleNamespace(Bridge=bridge.Bridge, Lamp=panel.Lamp)
+    return types.SimpleNamespace(Bridge=bridge.Bridge, Lamp=panel.Lamp, Keys=panel.Keys, Status=status.Status)
 
 
 class Desk:
     """A guard on the desk. Time is `now` in ms and moves by `wait`."""
 
     def __init__(self, profile: Profile, death: int = NONE, start_ms: int = 0) -> None:
-        firmware = _firmware()
+        parts = firmware()
         self.profile = profile
         self.now = start_ms
         self.console, self.gantry = DeskPort(), DeskPort()
         self.relay, self.keys = DeskRelay(), DeskKeys()
         judge = Judge(profile.package)
-        lamps = (firmware.Lamp(16), firmware.Lamp(17))
-        self.bridge = firmware.Bridge(
+        lamps = (parts.Lamp(16), parts.Lamp(17))
+        self.bridge = parts.Bridge(
             profile.package, judge, self.console, self.gantry, self.relay, *lamps, self.keys, death, start_ms
         )
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from ct_exam import CHILD, HEAD, LOCALISER, MOVE, PERFUSION, expose, gantry_refuses, move, ready, report
 from profile_bench import ABDOMEN, CONTEXT, Desk, ct, injector, stated
 
 from gantryguard.clinic import schema
@@ -26,80 +27,8 @@ from interposer.core.reasons import (
     OUT_OF_SEQUENCE,
     PASS,
     REPEATED,
-    STALE,
     reason_name,
 )
-from interposer.core.suggestion import Suggestion
-
-LOCALISER = ABDOMEN | {
-    "scan_mode": "localiser",
-    "ma": 35,
-    "rotation_s": 0,
-    "pitch": 0,
-    "collimation_mm": 5,
-    "slice_mm": 5,
-    "table_speed_mm_s": 100,
-}
-HEAD = ABDOMEN | {
-    "scan_mode": "axial",
-    "ma": 250,
-    "rotation_s": 1,
-    "collimation_mm": 20,
-    "scan_length_mm": 140,
-    "phantom_cm": 16,
-}
-PERFUSION = HEAD | {
-    "scan_mode": "stationary",
-    "kvp": 80,
-    "ma": 200,
-    "pitch": 0,
-    "collimation_mm": 40,
-    "scan_length_mm": 40,
-    "rotations": 30,
-}
-MOVE = {"table_position_mm": 500, "move_speed_mm_s": 100}
-
-
-def ready(context: Mapping[str, Any] | None = None, technique: Mapping[str, Any] | None = None) -> Desk:
-    """An exam whose context, and technique if one is given, were let through."""
-    desk = Desk(ct())
-    assert desk.send("exam_context", CONTEXT | dict(context or {})) == PASS
-    move(desk, MOVE["table_position_mm"])
-    if technique is not None:
-        assert desk.send("scan_parameters", stated(ct(), technique)) == PASS
-    return desk
-
-
-def report(desk: Desk, **status: Any) -> None:
-    """The gantry says how it stands; what is not named is as it was."""
-    known = ("gantry_position_mm", "gantry_tilt_now_deg", "gantry_dose_mgy")
-    values = {name: ct().from_raw(name, desk.judge.exam.values[ct().slot(name)]) for name in known}
-    frame = ct().encode("status", 0, values | status)
-    desk.judge.follow(frame, len(frame))
-
-
-def move(desk: Desk, position_mm: float) -> None:
-    """Send the table somewhere, where it arrives."""
-    assert desk.send("table_move", MOVE | {"table_position_mm": position_mm}) == PASS
-    report(desk, gantry_position_mm=position_mm)
-
-
-def gantry_refuses(desk: Desk) -> None:
-    """The gantry itself refuses the last command."""
-    frame = ct().encode("refuse", desk.sequence, {"reason": 128})
-    desk.judge.follow(frame, len(frame))
-
-
-def remembered(desk: Desk, name: str) -> int:
-    """Raw value of a memory."""
-    value: int = desk.judge.exam.values[ct().slot(name)]
-    return value
-
-
-def expose(desk: Desk) -> int:
-    """Prepare and expose; the first verdict that is no pass, or PASS."""
-    return desk.send("prepare") or desk.send("expose", {"series": 1})
-
 
 # ---- exams that pass
 
@@ -138,7 +67,6 @@ def test_a_perfusion_passes() -> None:
 
 # ---- every limit is broken by one change of an exam that passes
 
-CHILD = {"age_years": 4, "weight_kg": 15, "height_cm": 100}
 PARAMETERS: dict[str, tuple[Mapping[str, Any], Mapping[str, Any], int]] = {
     "kVp is a station": ({}, ABDOMEN | {"kvp": 110}, BLOCK),
     "mA": ({}, ABDOMEN | {"ma": 19}, BLOCK),
@@ -256,14 +184,6 @@ def test_every_limit_holds_to_its_bound_and_not_beyond(profile: Profile) -> None
 
 
 # ---- limits that need more than parameters
-
-
-def test_an_old_exam_number_is_stale() -> None:
-    desk = ready()
-    for number, verdict in ((100, BLOCK), (99, BLOCK), (100 + 32767, PASS), (100, BLOCK), (60000, PASS), (20000, PASS)):
-        assert desk.send("exam_context", CONTEXT | {"exam_number": number}) == verdict
-        if verdict == BLOCK:
-            assert (desk.judge.reason, desk.limit()) == (STALE, "exam number is fresh")
 
 
 def test_motion_beyond_the_mechanics_is_refused() -> None:
@@ -455,38 +375,6 @@ def test_a_short_scan_with_a_wide_beam_covers_the_beam() -> None:
     assert desk.send("prepare") == HOLD
 
 
-def test_the_same_patient_under_a_new_number_is_held_and_nothing_is_forgotten() -> None:
-    desk = ready(technique=LOCALISER)
-    again = CONTEXT | {"exam_number": 101}
-    assert expose(desk) == PASS
-    assert desk.send("exam_context", again) == PASS  # nothing but a localiser: the console has begun anew
-    assert remembered(desk, "localisers") == 1
-    assert desk.send("scan_parameters", stated(ct(), ABDOMEN)) == PASS
-    assert expose(desk) == PASS
-    dose = remembered(desk, "accumulated_ctdivol_mgy")
-    assert desk.send("exam_context", again | {"exam_number": 102, "contrast": "yes"}) == HOLD
-    assert (desk.judge.reason, desk.limit()) == (REPEATED, "another patient")
-    frame = ct().encode("exam_context", desk.sequence, again | {"exam_number": 102})
-    assert desk.judge.assess_held(frame, len(frame)) == HOLD
-    desk.judge.accept_held(frame, len(frame), 0)  # the technologist confirms
-    assert remembered(desk, "accumulated_ctdivol_mgy") == dose > 0
-    assert (remembered(desk, "exposures"), remembered(desk, "last_exam_number")) == (1, 102)
-    assert desk.send("scan_parameters", stated(ct(), ABDOMEN)) == PASS
-    assert desk.send("prepare") == HOLD
-    assert desk.limit() == "no repetition"
-
-
-@pytest.mark.parametrize("other", [{"age_years": 51}, {"sex": "male"}, {"weight_kg": 70.1}, {"height_cm": 170.1}])
-def test_another_patient_begins_with_nothing(other: Mapping[str, Any]) -> None:
-    desk = ready(technique=ABDOMEN)
-    assert expose(desk) == PASS
-    assert desk.send("exam_context", CONTEXT | {"exam_number": 101} | dict(other)) == PASS
-    assert [remembered(desk, name) for name in ("accumulated_ctdivol_mgy", "exposures", "localisers")] == [0, 0, 0]
-    assert remembered(desk, "exposed_1_mm") == remembered(desk, "exposed_6_end_mm") == 1_000_000
-    assert desk.send("scan_parameters", stated(ct(), ABDOMEN)) == PASS
-    assert expose(desk) == PASS
-
-
 def test_generated_exams_break_no_limit() -> None:
     desk = Desk(ct())
     exams = generate_exams(200, scanner=reference_scanner(), seed=77)
@@ -555,31 +443,6 @@ def test_codes_of_the_link_are_the_clinics_codes() -> None:
     ):
         assert dict(ct().codes(field)) == codes
     assert set(schema.NAMES) <= set(ct().quantities)
-
-
-@pytest.mark.parametrize(
-    ("context", "technique", "field", "proposed"),
-    [
-        ({}, ABDOMEN | {"kvp": 110}, "kvp", 100),
-        ({}, ABDOMEN | {"ma": 1000}, "ma", 667),
-        ({}, ABDOMEN | {"collimation_mm": 30}, "collimation_mm", 20),
-        ({}, ABDOMEN | {"phantom_cm": 16}, "phantom_cm", 32),
-        ({}, ABDOMEN | {"tilt_deg": 5}, "tilt_deg", 0),
-        ({"objective": "paed_abdomen_pelvis", **CHILD}, ABDOMEN | {"ma": 400}, "ma", 285),
-    ],
-)
-def test_a_correction_is_proposed_that_passes(
-    context: Mapping[str, Any], technique: Mapping[str, Any], field: str, proposed: float
-) -> None:
-    desk = ready(context)
-    suggestion = Suggestion(ct().package, desk.judge)
-    assert desk.send("scan_parameters", stated(ct(), technique), accept=False) != PASS
-    assert suggestion.start()
-    while not suggestion.step():
-        pass
-    assert suggestion.found, reason_name(desk.judge.reason)
-    assert ct().slot_names[suggestion.slot] == field
-    assert ct().from_raw(field, suggestion.value) == pytest.approx(proposed, rel=0.005)
 
 
 def test_an_adults_technique_on_a_child_is_held() -> None:

@@ -24,7 +24,7 @@ SMALL = const(0x3FFFFFFF)
 
 def audit(tables):
     """NONE, or PACKAGE_UNUSABLE. Takes a `Package` whose `reason` is NONE."""
-    return NONE if _Audit(tables.table).holds() else PACKAGE_UNUSABLE
+    return NONE if _Audit(tables).holds() else PACKAGE_UNUSABLE
 
 
 @micropython.viper
@@ -46,11 +46,13 @@ def _within(first, count, length):
 class _Audit:
     """The tables of one package; every method returns whether its part holds."""
 
-    def __init__(self, table):
-        self.table = table
-        self.params = table("params")
+    def __init__(self, tables):
+        self.table = tables.table
+        self.params = tables.table("params")
         self.values = self.fields = self.states = self.commands = 0
-        self.lines = table("names").count(b"\n")
+        self.lines = 0
+        for line in tables.name_lines():
+            self.lines += line.endswith(b"\n")
 
     def holds(self):
         if len(self.params) != package.P_PARAMS:

@@ -140,6 +140,16 @@ class Package:
         """An int32 section as `array("i")`, a byte section as bytes; the names are read anew each time."""
         return self._section(name) if name == "names" else self.tables[name]
 
+    def name_lines(self):
+        """Yield the names line by line, as bytes: the whole section is more than a device should hold at once."""
+        offset, size = self.places["names"]
+        end = offset + size
+        while offset < end:
+            self.file.seek(offset)
+            line = self.file.readline()
+            offset += len(line)
+            yield line
+
     def _read(self, board_name):
         size = self.file.seek(0, 2)
         self.file.seek(0)

@@ -1,6 +1,8 @@
 """Proposes a corrected command: the blamed field set to a value that the scanner can execute and the guard would pass.
 
-One probe per call of `step`, so that a stop command never waits for a proposal. Nothing allocates after construction.
+A limit tells by a gain how its quantity follows from the blamed field, or bounds the field itself; where neither is so, the
+value that brings the quantity back to its bound is found by halving. One evaluation per call of `step`, so that a stop
+command never waits for a proposal. Nothing allocates after construction.
 """
 
 from array import array
@@ -45,6 +47,10 @@ class Suggestion:
         self.value = self.wanted = 0
         self.tried = 0
         self.probing = False
+        self.limit_at = -1  # of the limit whose bound is still being approached
+        self.ends = 0  # ends of the field's range that were looked at
+        self.near = self.far = 0  # values on its wrong side and beyond
+        self.side = 0  # the wrong one
 
     def start(self):
         """Begin with the judge's last verdict and trial; false where nothing can be proposed."""
@@ -58,12 +64,15 @@ class Suggestion:
         copy_words(judge.exam.trial, self.base, self.size)
         self.command = judge.command
         self.slot = slot
-        self.wanted = self._from_limit(judge.limit) if judge.limit >= 0 else self._from_network()
+        self.wanted = self._from_limit(judge.limit * LIMIT_WORDS) if judge.limit >= 0 else self._from_network()
         self.active = True
         return True
 
     def step(self):
         """Half of one probe: what follows from the next value, or what the judge says of it. True once the search ended."""
+        if self.limit_at >= 0:
+            self._approach()
+            return False
         if self.probing:
             self.probing = False
             self.found = self.judge.assess(self.probe, self.command) == PASS
@@ -81,17 +90,51 @@ class Suggestion:
         evaluate(self.cell, row, 0, 1, self.curves)
         return self.cell[1]
 
-    def _from_limit(self, limit):
-        """The field's value that brings the broken quantity back to its bound."""
-        at = limit * LIMIT_WORDS
-        now = self.base[self.limits[at + L_SOURCE]]
+    def _from_limit(self, at):
+        """The field's value that brings the broken quantity back to its bound; the field's own where that is to be found."""
+        source = self.limits[at + L_SOURCE]
+        now = self.base[source]
         low = self.limits[at + L_LOWEST]
         bound = low if now < low else self.limits[at + L_HIGHEST]
         gain = self.limits[at + L_GAIN]
-        if not gain:
-            return bound if self.limits[at + L_SOURCE] == self.slot else self.base[self.slot]
-        log = self._calculate(self.log_row, self.base[self.slot])
-        return self._calculate(self.exp_row, log + ((bound - now) * gain >> 8))
+        if gain:
+            log = self._calculate(self.log_row, self.base[self.slot])
+            return self._calculate(self.exp_row, log + ((bound - now) * gain >> 8))
+        if source == self.slot:
+            return bound
+        self.limit_at = at
+        self.side = -1 if now < low else 1
+        self.near = self.base[self.slot]
+        return self.near
+
+    def _approach(self):
+        """Look at an end of the field's range, or half-way between a value on the wrong side of the bound and one beyond it.
+
+        Neither products nor differences, which could leave what fits without heap.
+        """
+        if self.ends < 2:
+            self.far = self.ranges[self.slot * RANGE_WORDS + self.ends]
+            self.ends += 1
+            if self._side(self.far) != self.side:
+                self.ends = 2
+            elif self.ends == 2:  # the quantity does not follow the field: what is near has to do
+                self.limit_at = -1
+            return
+        middle = (self.near >> 1) + (self.far >> 1) + (self.near & self.far & 1)
+        if middle == self.near or middle == self.far:  # no tuple: it would be an object
+            self.wanted = self.far
+            self.limit_at = -1
+        elif self._side(middle) == self.side:
+            self.near = middle
+        else:
+            self.far = middle
+
+    def _side(self, value):
+        """Where the bounded quantity is with the field at `value`: -1 below its bounds, 0 within, 1 above."""
+        self.value = value
+        self._prepare()
+        now = self.probe[self.limits[self.limit_at + L_SOURCE]]
+        return -1 if now < self.limits[self.limit_at + L_LOWEST] else 1 if now > self.limits[self.limit_at + L_HIGHEST] else 0
 
     def _from_network(self):
         """The field's value that the network expected: its reconstruction, turned back."""

@@ -32,9 +32,10 @@ class Lamp:
 
 
 class Keys:
-    """OVERRIDE and CANCEL, debounced: a level counts once it has been seen stable for the board's time.
+    """OVERRIDE and CANCEL: down once it has been seen down for the board's debounce time, up as soon as it is seen up.
 
-    UNKNOWN at the start and after every pause in reading, so that nothing is concluded from an old level.
+    Whatever interrupts a press ends it, so that several short ones never add up to a long one. UNKNOWN at the start and after
+    every pause in reading, so that nothing is concluded from an old level.
     """
 
     def __init__(self):
@@ -58,4 +59,5 @@ class Keys:
             self.since = now
         elif elapsed(now, self.since) >= board.DEBOUNCE_MS:
             self.stable = bits
+        self.stable &= bits | UNKNOWN
         return self.stable

@@ -63,7 +63,11 @@ class Events:
             self.add(kind, now, -1, 0, reason, -1, 0, 1, 0)
 
     def since(self, number):
-        """Yield the kept events from `number` on, each as a list of EVENT_WORDS integers (allocates)."""
+        """Yield the kept events from `number` on, each as a list of EVENT_WORDS integers (allocates).
+
+        Events that are overwritten while a slow reader takes the others are left out.
+        """
         for index in range(max(number, self.total - EVENTS, 0), self.total):
             at = index % EVENTS * EVENT_WORDS
-            yield list(self.words[at : at + EVENT_WORDS])
+            if self.words[at] == index:
+                yield list(self.words[at : at + EVENT_WORDS])

@@ -1,12 +1,11 @@
 """The maintenance port: one line in, one JSON line out, over USB.
 
 Requests: `status`, `events N` (those from number N on), `names` (the package's names, for the host to label numbers).
-Answers leave in small pieces and only while the host takes them, so a host that stops reading never stops the guard.
-Each is filled up with blanks to whole pieces of one USB packet: MicroPython calls the port ready when a single byte
-fits, and then waits half a second for room for the rest.
+Answers are made and leave in small pieces, and only while the host takes them: neither a long answer nor a host that stops
+reading may stop the guard. Each piece is filled up with blanks to whole USB packets: MicroPython calls the port ready when a
+single byte fits, and then waits half a second for room for the rest.
 """
 
-import json
 import select
 import sys
 
@@ -14,17 +13,21 @@ from interposer.core.compat import const
 from interposer.polling import poller
 
 LINE_BYTES = const(64)
-PIECE_BYTES = const(64)
+PACKET_BYTES = const(64)
 TURN_BYTES = const(8)  # read in one turn: a frame that comes meanwhile waits for them
 
 
 class Maintenance:
-    """Serves requests. `answers` maps a request's first word to a function of its argument (an int) that returns an object."""
+    """Serves requests. `answers` maps a request's first word to a function of its argument (an int) that yields the answer:
+    pieces of text, divided where JSON allows blanks.
+    """
 
     def __init__(self, answers):
         self.answers = answers
         self.line = bytearray(LINE_BYTES)
         self.count = 0
+        self.pieces = iter(())
+        self.is_answering = False
         self.output = b""
         self.sent = 0
         self.source = poller(sys.stdin)
@@ -33,7 +36,7 @@ class Maintenance:
 
     def is_sending(self):
         """Whether an answer has not left yet."""
-        return self.sent < len(self.output)
+        return self.is_answering or self.sent < len(self.output)
 
     def pending(self):
         """Whether there is something to read or to send; allocates nothing."""
@@ -44,9 +47,12 @@ class Maintenance:
         return False
 
     def pump(self):
-        """Read a few bytes, answer at most one request, or send at most one piece."""
-        if self.is_sending():
+        """Read a few bytes, begin at most one answer, make one piece of it, or send one packet of that."""
+        if self.sent < len(self.output):
             self._send()
+            return
+        if self.is_answering:
+            self._make()
             return
         for _ in range(TURN_BYTES):
             if not self.source.poll(0):
@@ -63,19 +69,28 @@ class Maintenance:
 
     def _send(self):
         if self.sink.poll(0):
-            piece = self.output[self.sent : self.sent + PIECE_BYTES]
-            sys.stdout.buffer.write(piece)
-            self.sent += len(piece)
+            packet = self.output[self.sent : self.sent + PACKET_BYTES]
+            sys.stdout.buffer.write(packet)
+            self.sent += len(packet)
+
+    def _make(self):
+        text = next(self.pieces, None)
+        end = b" "
+        if text is None:
+            self.is_answering = False
+            text = ""
+            end = b"\n"
+        output = text.encode()
+        self.output = output + b" " * (-(len(output) + 1) % PACKET_BYTES) + end
+        self.sent = 0
 
     def _answer(self, line):
+        self.is_answering = True
         word, _, argument = line.partition(b" ")
         answer = self.answers.get(word.decode() if word.isalpha() else "")
         if answer is None:
-            result = {"error": "unknown request"}
+            self.pieces = iter(('{"error": "unknown request"}',))
         elif argument and not argument.isdigit():
-            result = {"error": "argument is not a number"}
+            self.pieces = iter(('{"error": "argument is not a number"}',))
         else:
-            result = answer(int(argument or b"0"))
-        text = json.dumps(result).encode()
-        self.output = text + b" " * (-(len(text) + 1) % PIECE_BYTES) + b"\n"
-        self.sent = 0
+            self.pieces = answer(int(argument or b"0"))

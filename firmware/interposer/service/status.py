@@ -1,14 +1,19 @@
 """Answers of the maintenance port: what the guard is, what it has seen and what it is doing, as plain numbers.
 
-Numbers, not words: the host has the same enumerations (`core/reasons.py`) and the package's own names.
+Numbers, not words: the host has the same enumerations (`core/reasons.py`) and the package's own names. Each answer is a
+generator of JSON text in pieces: whatever is made at once keeps the guard from its frames meanwhile.
 """
 
+import json
 import sys
 import time
 
+from interposer.core.compat import const
 from interposer.service.events import FIELDS, KINDS, UNANSWERED
 
-PROTOCOL = 1
+PROTOCOL = 2
+ROWS = const(4)  # events made at once
+PIECE_CHARS = const(384)  # of names made at once
 FIRMWARE = "0.1.0"
 
 
@@ -39,7 +44,7 @@ class Status:
         }
         if self.bridge:
             answer.update(self._running())
-        return answer
+        yield json.dumps(answer)
 
     def _running(self):
         bridge = self.bridge
@@ -70,9 +75,26 @@ class Status:
 
     def events(self, number):
         """Events from `number` on, oldest first, with the names of their columns."""
-        rows = list(self.bridge.events.since(number)) if self.bridge else []
-        return {"columns": FIELDS, "kinds": KINDS, "rows": rows}
+        yield '{"columns": ' + json.dumps(FIELDS) + ', "kinds": ' + json.dumps(KINDS) + ', "rows": ['
+        comma = ""
+        rows = []
+        for row in self.bridge.events.since(number) if self.bridge else ():
+            rows.append(row)
+            if len(rows) == ROWS:
+                yield comma + json.dumps(rows)[1:-1]
+                comma = ","
+                rows = []
+        yield (comma + json.dumps(rows)[1:-1] if rows else "") + "]}"
 
     def names(self, _):
-        """The package's names section, as text."""
-        return self.bridge.package.table("names").decode() if self.bridge else ""
+        """The package's names section, as a list of texts that together are it."""
+        yield "["
+        comma = ""
+        text = ""
+        for line in self.bridge.package.name_lines() if self.bridge else ():
+            if len(text) + len(line) > PIECE_CHARS:
+                yield comma + json.dumps(text)
+                comma = ","
+                text = ""
+            text += line.decode()
+        yield comma + json.dumps(text) + "]"

@@ -12,7 +12,7 @@ from serial.tools import list_ports
 from gantryguard.errors import UserError
 
 PICO_VENDOR = 0x2E8A  # Raspberry Pi's USB vendor number
-PROTOCOL = 1
+PROTOCOL = 2
 LINE_LIMIT = 65536
 
 
@@ -20,7 +20,10 @@ class Transport(Protocol):
     """Carries a request to a guard and its answer back."""
 
     def exchange(self, line: bytes, timeout_s: float) -> bytes:
-        """Send `line` (ended by a newline) and return the answer up to its newline. Raises UserError (exit 6)."""
+        """Send `line` (ended by a newline) and return the answer up to its newline.
+
+        Raises UserError (exit 6) where nothing comes for `timeout_s`.
+        """
 
 
 class SerialTransport:
@@ -47,7 +50,9 @@ class SerialTransport:
                         remedy="check that this is a GantryGuard's maintenance port and that it has power.",
                         exit_code=6,
                     )
-                answer += self._serial.read(4096)
+                if piece := self._serial.read(4096):
+                    answer += piece
+                    deadline = time.monotonic() + timeout_s
         except (serial.SerialException, OSError) as error:
             remedy = "plug the cable in again and repeat the command."
             raise UserError(f"Lost {self._serial.port}: {error}.", remedy=remedy, exit_code=6) from error
@@ -87,7 +92,7 @@ class Guard:
 
     def names(self) -> str:
         """The package's names section."""
-        return str(self._ask("names"))
+        return "".join(self._ask("names"))
 
 
 def ports() -> list[tuple[str, str]]:
