@@ -12,7 +12,7 @@ import micropython
 from machine import WDT
 
 from interposer import loading
-from interposer.bridge import REST, Bridge
+from interposer.bridge import FOR_EVER, Bridge
 from interposer.core.compat import const
 from interposer.core.package import P_BAUD
 from interposer.core.reasons import NONE
@@ -28,6 +28,8 @@ from interposer.service.status import Status
 
 WATCHDOG_MS = const(2000)
 IDLE_MS = const(50)
+TIMED_US = const(250)  # shorter pauses are spent awake
+WAKING_US = const(60)  # from the timer's interrupt to the next turn
 SENDING_MS = const(11)  # until the bridge's next turn for the maintenance port
 
 
@@ -70,9 +72,13 @@ def _guard(bridge, maintenance, watchdog):
     while True:
         pause_us = bridge.step(time.ticks_ms())
         watchdog.feed()
-        if pause_us > 0:
+        if pause_us > TIMED_US:
+            wake.arm_timer(pause_us - WAKING_US)
+            for _ in waiting.ipoll(pause_us // 1000 + 1):
+                pass
+        elif pause_us > 0:
             time.sleep_us(pause_us)
-        elif pause_us == REST:
+        elif pause_us == FOR_EVER:
             wake.arm()
             if bridge.is_quiet():  # a byte that ended before is not waited for
                 idle_ms = bridge.idle_ms()

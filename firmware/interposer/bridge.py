@@ -14,11 +14,15 @@ from interposer.carry import (
     JUDGED,
     NONE_HERE,
     NOTHING,
+    REST,
+    SILENT_GANTRY,
     SILENTLY,
+    SOME,
+    WATCH_WORDS,
     WHAT_MAY,
-    awaited,
     carry_backward,
     carry_forward,
+    look,
 )
 from interposer.core.codec import ALWAYS_PASSES
 from interposer.core.compat import const, elapsed, micropython, pointers
@@ -45,7 +49,7 @@ from interposer.core.package import (
     P_VALUES,
 )
 from interposer.core.reasons import BLOCK, NONE, OVERRUN, PASS, RELAY_FAULT
-from interposer.core.ring import arrived, take, unread
+from interposer.core.ring import take, unread
 from interposer.core.suggestion import Suggestion
 from interposer.core.verdict import R_BLAMED, R_COMMAND, R_IS_RETRY, R_LIMIT, R_NETWORK, R_REASON, R_VERDICT
 from interposer.hal import board_record as board
@@ -61,7 +65,7 @@ ANSWERS = const(4)  # own replies within TEND_MS: a flood of commands must not b
 SEARCH_AFTER_MS = const(50)  # the search for a proposal must not be in the way of frames that come close together
 ATTENTIVE_MS = const(50)
 QUIET_MS = const(200)  # the relay's contact is still looked at five times a second
-REST = const(-1)
+FOR_EVER = const(-1)
 LONGEST_PAUSE_US = const(5000)
 LAST_BYTE_US = const(20)  # between two looks at a line whose next byte completes a frame
 UNHURRIED_US = const(1000)  # a pause in which the rest may have its turn
@@ -98,8 +102,9 @@ class Bridge:
         self.reply_values = array("i", bytes(4 * params[P_VALUES]))
         self.replies = bytearray(REPLY_BYTES)
         self.replies_length = 0
-        self.forward_at = self.backward_at = now  # when a new byte was seen last
-        self.forward_seen = self.backward_seen = 0
+        self.forward_at = now  # when a frame was seen last
+        self.gap_ms = params[P_GAP_MS]
+        self.watch = array("i", bytes(4 * WATCH_WORDS))
         self.works = (judge.evaluate, judge.network_engine.kernel) + console.functions + (self.strobe,)
         self.block = pointers(
             console.ring,
@@ -115,6 +120,7 @@ class Bridge:
             self.reasons,
             self.events.words,
             self.events.tally,
+            self.watch,
         )
         self.released = 0
         self.answers_left = ANSWERS
@@ -141,27 +147,30 @@ class Bridge:
 
     @micropython.native
     def step(self, now):
-        """One turn; returns how long the loop may sleep, in us, or REST until a line or a key wants something.
+        """One turn; returns how long the loop may sleep, in us, or FOR_EVER: until a line or a key wants something.
 
         The rest (`_tend`) has its turn every TEND_MS, where possible while nothing is about to come.
         """
-        carried = carry_backward(self.block, self.works, 0)
-        found = carry_forward(self.block, self.works, now, self._way(), self.gate.state == BLOCKING)
-        if found != NOTHING:
-            self.forward_at = now
-            if found != CARRIED:
-                self._frame(found, now)
-        if self.forward.state[D_LAST_BAD]:
-            self._note_bad(now)
-        if self.replies_length and not self.backward.state[D_COUNT]:
-            self._flush_replies()
-        pause_us = 0 if carried or found != NOTHING else self._await(now)
+        wanted = look(self.block, now, self.gap_ms)
+        if wanted == SOME:
+            self._carry(now)
+            pause_us = 0
+        elif wanted == REST:
+            pause_us = FOR_EVER
+        elif wanted > 1:
+            pause_us = min((wanted - 1) * self.console.byte_us, LONGEST_PAUSE_US)
+        elif wanted == 1:
+            pause_us = LAST_BYTE_US
+        else:
+            self._give_up(wanted, now)
+            pause_us = 0
+        changed = self.gate.state != self.shown
         late_ms = elapsed(now, self.tended_at)
-        if late_ms < TEND_MS and self.gate.state == self.shown:
+        if late_ms < TEND_MS and not changed:
             return pause_us
-        if pause_us == REST or pause_us > UNHURRIED_US or late_ms > LATE_MS or self.gate.state != self.shown:
+        if changed or pause_us == FOR_EVER or pause_us > UNHURRIED_US or late_ms > LATE_MS:
             self._tend(now)
-            return pause_us if pause_us == REST else 0
+            return pause_us if pause_us == FOR_EVER else 0
         return pause_us
 
     @micropython.native
@@ -178,40 +187,6 @@ class Bridge:
         if state == BLOCKING:
             return NONE_HERE if self.answers_left or not self.enforcing else SILENTLY
         return EVERYTHING if state == PASSING else WHAT_MAY
-
-    @micropython.native
-    def _await(self, now):
-        """How long until more of the frames that have begun can have come; those that never end are given up."""
-        forward = awaited(self.console.ring, self.forward.block)
-        backward = awaited(self.gantry.ring, self.backward.block)
-        if not forward and not backward:
-            return REST
-        if forward:
-            self._watch_forward(now)
-        if backward:
-            self._watch_backward(now)
-        missing = min(forward, backward) if forward and backward else forward or backward
-        if missing > 1:
-            return min((missing - 1) * self.console.byte_us, LONGEST_PAUSE_US)
-        return min(self.console.byte_us >> 2, LAST_BYTE_US)
-
-    @micropython.native
-    def _watch_forward(self, now):
-        seen = arrived(self.console.ring)
-        if seen != self.forward_seen:
-            self.forward_seen = seen
-            self.forward_at = now
-        elif elapsed(now, self.forward_at) >= self.params[P_GAP_MS]:
-            self._expire_forward(now)
-
-    @micropython.native
-    def _watch_backward(self, now):
-        seen = arrived(self.gantry.ring)
-        if seen != self.backward_seen:
-            self.backward_seen = seen
-            self.backward_at = now
-        elif elapsed(now, self.backward_at) >= self.params[P_GAP_MS]:
-            carry_backward(self.block, self.works, 1)  # the gantry went quiet inside a frame: passed on all the same
 
     @micropython.native
     def _tend(self, now):
@@ -234,8 +209,25 @@ class Bridge:
 
     # ---- console to gantry
 
-    def _expire_forward(self, now):
-        """The console went quiet inside a frame; one may be hidden in what was taken for its beginning."""
+    @micropython.native
+    def _carry(self, now):
+        """Let native code carry what has come, and deal with what it leaves."""
+        carry_backward(self.block, self.works, 0)
+        found = carry_forward(self.block, self.works, now, self._way(), self.gate.state == BLOCKING)
+        if found > CARRIED:
+            self._frame(found, now)
+        if found != NOTHING:
+            self.forward_at = now
+        if self.forward.state[D_LAST_BAD]:
+            self._note_bad(now)
+        if self.replies_length and not self.backward.state[D_COUNT]:
+            self._flush_replies()
+
+    def _give_up(self, silent, now):
+        """A line went quiet inside a frame: the gantry's is passed on as it is; the console's may have hidden a good one."""
+        if silent == SILENT_GANTRY:
+            carry_backward(self.block, self.works, 1)
+            return
         ring, state = self.console.ring, self.forward.state
         take(ring, self.forward.block, unread(ring), 1)
         while state[D_LENGTH]:
@@ -243,6 +235,7 @@ class Bridge:
             self._strobe()
             self._offer(now)
             take(ring, self.forward.block, 0, 1)
+        self._note_bad(now)
 
     @micropython.native
     def _strobe(self):

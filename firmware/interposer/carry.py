@@ -5,7 +5,7 @@ its deframer, judged. Nothing here allocates.
 """
 
 from interposer.core.codec import ALWAYS_PASSES, PASSES_WHILE_HELD
-from interposer.core.compat import const, micropython, ptr8, ptr32
+from interposer.core.compat import TICKS_MASK, const, micropython, ptr8, ptr32
 from interposer.core.link import D_COUNT, D_LENGTH, D_MISSING, F_MAX
 from interposer.core.network import first_suspect
 from interposer.core.reasons import BLOCK, PASS
@@ -27,11 +27,19 @@ K_COUNTS = const(9)  # verdicts by kind
 K_REASONS = const(10)  # verdicts other than PASS by reason
 K_EVENTS = const(11)
 K_TALLY = const(12)  # of the events
+K_WATCH = const(13)  # per direction, at K_FORWARD and K_BACKWARD: bytes that had come, and when that changed
+WATCH_WORDS = const(4)
+
+# What the lines want; numbers above 0: so many bytes are awaited.
+REST = const(0)
+SOME = const(-1)
+SILENT_CONSOLE = const(-2)
+SILENT_GANTRY = const(-3)
 
 # What became of the console's bytes.
-NOTHING = const(-1)  # no frame is complete
+NOTHING = const(-3)  # no frame is complete
 CARRIED = const(-2)  # frames have passed; there may be more
-JUDGED = const(-3)  # a frame waits for what the gate says; numbers from 0 on: a network that has to be heard
+JUDGED = const(-1)  # a frame waits for what the gate says; numbers from 0 on: a network that has to be heard
 # Which frames are dealt with here: none; those that are refused without an answer, while the gate blocks; those of a verdict
 # PASS; of these only the ones that pass while another is held.
 NONE_HERE = const(-1)
@@ -141,11 +149,27 @@ def carry_backward(block: ptr32, works, is_over: int) -> int:
 
 
 @micropython.viper
-def awaited(ring: ptr32, deframer: ptr32) -> int:
-    """How many bytes a frame that has begun still needs at least; 0 where none has begun."""
-    state = ptr32(deframer[E_STATE])
-    waiting = int(unread(ring))
-    if not waiting and state[D_COUNT] == state[D_LENGTH]:
-        return 0
-    missing = state[D_MISSING] - waiting
-    return missing if missing > 0 else 1
+def look(block: ptr32, now: int, gap_ms: int) -> int:
+    """What the lines want: REST, SOME, a line that fell silent in a frame, or how many bytes are awaited at least."""
+    awaited = 0
+    side = K_FORWARD
+    while side <= K_BACKWARD:
+        ring = ptr32(block[side])
+        deframer = ptr32(block[side + 1])
+        state = ptr32(deframer[E_STATE])
+        waiting = int(unread(ring))
+        if waiting >= state[D_MISSING] or (state[D_LENGTH] and state[D_COUNT] > state[D_LENGTH]):
+            return SOME
+        if waiting or state[D_COUNT] != state[D_LENGTH]:
+            watch = ptr32(block[K_WATCH])
+            total = int(ptr32(ring[G_WORDS])[V_READ]) + waiting
+            if total != watch[side]:
+                watch[side] = total
+                watch[side + 1] = now
+            elif (now - watch[side + 1]) & TICKS_MASK >= gap_ms:
+                return SILENT_CONSOLE if side == K_FORWARD else SILENT_GANTRY
+            missing = state[D_MISSING] - waiting
+            if not awaited or missing < awaited:
+                awaited = missing
+        side += K_BACKWARD - K_FORWARD
+    return awaited

@@ -37,13 +37,6 @@ def unread(ring: ptr32) -> int:
 
 
 @micropython.viper
-def arrived(ring: ptr32) -> int:
-    """How many bytes have arrived in all."""
-    own = ptr32(ring[G_WORDS])
-    return (own[V_READ] + int(unread(ring))) & READ_MASK
-
-
-@micropython.viper
 def take(ring: ptr32, deframer: ptr32, most: int, is_over: int) -> int:
     """Hand at most `most` unread bytes to a deframer, up to the end of the next good frame; how many it took.
 

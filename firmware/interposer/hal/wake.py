@@ -1,13 +1,14 @@
-"""Wakes the loop when one of the lines begins to speak: by the falling edge of a start bit.
+"""Wakes the loop: when one of the lines begins to speak, or after some microseconds.
 
-Reception itself goes by DMA and interrupts nobody. The edge interrupts once and is then off until the loop goes to rest
-again. Registers: RP2040 data sheet, 2.19.6.
+Reception itself goes by DMA and interrupts nobody. The falling edge of a start bit interrupts once and is then off until the
+loop goes to rest again. A timer takes the place of `time.sleep_us`, which spends what is less than a millisecond awake.
+Registers: RP2040 data sheet, 2.19.6.
 """
 
 import io
 from array import array
 
-from machine import Pin
+from machine import Pin, Timer
 
 from interposer.core.compat import const, micropython, ptr32
 from interposer.hal import board_record as board
@@ -17,6 +18,7 @@ RAW = const(0x0F0)
 ENABLE = const(0x100)
 TO_SET = const(0x2000)
 TO_CLEAR = const(0x3000)
+TICKS_PER_S = const(1000000)
 PINS_PER_WORD = const(8)
 BITS_PER_PIN = const(4)
 EDGE_LOW = const(4)
@@ -39,10 +41,16 @@ def _woken(_pin):
         at += PIN_WORDS
 
 
+@micropython.viper
+def _is_due(_timer):
+    ptr32(_words)[W_WOKEN] = 1
+
+
 class Wake(io.IOBase):
-    """A stream for `poll`: ready once a line has begun to speak since `arm`."""
+    """A stream for `poll`: ready once a line has begun to speak since `arm`, or once the time of `arm_timer` is over."""
 
     def __init__(self):
+        self.timer = Timer(-1)
         self.pins = (Pin(board.CONSOLE_RX), Pin(board.GANTRY_RX))
         for index, number in enumerate((board.CONSOLE_RX, board.GANTRY_RX)):
             at = W_PINS + index * PIN_WORDS
@@ -64,6 +72,11 @@ class Wake(io.IOBase):
             ptr32(words[at + 1])[0] = words[at]
             ptr32(words[at + 2])[0] = words[at]
             at += PIN_WORDS
+
+    def arm_timer(self, pause_us):
+        """After so long it is time."""
+        _words[W_WOKEN] = 0
+        self.timer.init(mode=Timer.ONE_SHOT, period=pause_us, tick_hz=TICKS_PER_S, callback=_is_due)
 
     @micropython.native
     def ioctl(self, request, flags):

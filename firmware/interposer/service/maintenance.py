@@ -26,7 +26,7 @@ class Maintenance:
         self.answers = answers
         self.line = bytearray(LINE_BYTES)
         self.count = 0
-        self.pieces = iter(())
+        self.pieces = iter([""])
         self.is_answering = False
         self.output = b""
         self.sent = 0
@@ -89,8 +89,8 @@ class Maintenance:
         word, _, argument = line.partition(b" ")
         answer = self.answers.get(word.decode() if word.isalpha() else "")
         if answer is None:
-            self.pieces = iter(('{"error": "unknown request"}',))
+            self.pieces = iter(['{"error": "unknown request"}'])
         elif argument and not argument.isdigit():
-            self.pieces = iter(('{"error": "argument is not a number"}',))
+            self.pieces = iter(['{"error": "argument is not a number"}'])
         else:
             self.pieces = answer(int(argument or b"0"))
