@@ -18,7 +18,11 @@ from gantryguard.rig.pico import EmulatedPico
 
 VECTORS = 400
 LIMIT_NS = 10 * S
-MODULES = ("interposer/__init__", "interposer/core/__init__", "interposer/core/compat", "interposer/core/network")
+CORE = ("__init__", "compat", "network", "network_program", "network_dual_thumb", "network_thumb")
+MODULES = ("interposer/__init__", *(f"interposer/core/{name}" for name in CORE), "tests/kernel_vectors")
+SHAPES = ((24, 32), (26, 24), (31, 24), (20, 11), (24, 1))
+LAYERS = 20  # that are timed together
+MOST_PREPARED_CYCLES_PER_MAC = 3.2
 CYCLES_PER_US = 125
 MOST_CYCLES_PER_MAC = 12.0
 
@@ -45,26 +49,63 @@ for kernel in (network.layers, network_thumb.layers):
     with open("/vectors.bin", "rb") as file:
         wrong, count = vectors.check(kernel, file)
     print("result", count, len(wrong), time_us(kernel, 8), time_us(kernel, 32))
+from interposer.core.network_dual_thumb import run
+from interposer.core.network_program import Compiler
+def prepared_us(n_in, n_out, times):
+    weights, nets, source = vectors.layer(vectors.Dice(5), n_in, n_out, 6, True)
+    nets.extend(array("i", list(nets[vectors.LAYER_AT : vectors.LAYER_AT + network.LAYER_WORDS]) * times))
+    target = array("i", bytes(4 * n_out))
+    compiler = Compiler(nets, weights, source, target, max(n_in, n_out))
+    program = compiler.stretch(len(nets) - times * network.LAYER_WORDS, times)
+    block = vectors.block_of(program)
+    gc.collect()
+    micropython.heap_lock()
+    state = machine.disable_irq()
+    start = time.ticks_us()
+    run(block, 0, 1, source)
+    end = time.ticks_us()
+    machine.enable_irq(state)
+    micropython.heap_unlock()
+    return time.ticks_diff(end, start)
+def prepared(weights, nets, layer, count, source, target):
+    widest = max(nets[layer + network.Y_IN], nets[layer + network.Y_OUT])
+    compiler = Compiler(nets, weights, source, target, widest)
+    program = compiler.stretch(layer, count)
+    block = vectors.block_of(program)
+    micropython.heap_lock()
+    run(block, 0, 1, source)
+    micropython.heap_unlock()
+with open("/narrow.bin", "rb") as file:
+    wrong, count = vectors.check(prepared, file)
+print("prepared", count, len(wrong))
+for n_in, n_out in SHAPES:
+    print("cycles", n_in, n_out, prepared_us(n_in, n_out, LAYERS + 1) - prepared_us(n_in, n_out, 1))
 print("end")
 """
 
 
 @pytest.fixture(scope="module")
-def results(micropython_uf2: Path) -> list[list[int]]:
-    """Per kernel (readable, optimised): vectors, wrong ones, us of 20 layers of 24 x 8, of 24 x 32."""
+def said(micropython_uf2: Path) -> list[list[str]]:
+    """What the device said, word by word."""
     place = paths.FIRMWARE / "tests" / "kernel_vectors.py"
     spec = importlib.util.spec_from_file_location("kernel_vectors", place)
     assert spec is not None
     assert spec.loader is not None
     vectors = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(vectors)
-    files = {"main.py": CHECK.encode(), "vectors.bin": vectors.pack(1, VECTORS)}
-    for name in (*MODULES, "interposer/core/network_thumb", "tests/kernel_vectors"):
+    files = {"main.py": f"SHAPES, LAYERS = {SHAPES}, {LAYERS}\n{CHECK}".encode()}
+    files |= {"vectors.bin": vectors.pack(1, VECTORS), "narrow.bin": vectors.pack(2, VECTORS, narrow=True)}
+    for name in MODULES:
         files[f"{name}.mpy"] = compile_module((paths.FIRMWARE / f"{name}.py").read_bytes(), f"{name}.py")
     pico = EmulatedPico(build_flash(micropython_uf2, files), load_board())
     assert pico.run_while(lambda: b"end\r\n" not in pico.maintenance.data, LIMIT_NS), pico.maintenance.data
-    lines = pico.maintenance.data.decode().split("\r\n")
-    return [[int(word) for word in line.split()[1:]] for line in lines if line.startswith("result")]
+    return [line.split() for line in pico.maintenance.data.decode().split("\r\n") if line]
+
+
+@pytest.fixture(scope="module")
+def results(said: list[list[str]]) -> list[list[int]]:
+    """Per kernel (readable, optimised): vectors, wrong ones, us of 20 layers of 24 x 8, of 24 x 32."""
+    return [[int(word) for word in words[1:]] for words in said if words[0] == "result"]
 
 
 @pytest.mark.parametrize("kernel", [0, 1], ids=["readable", "optimised"])
@@ -78,6 +119,21 @@ def test_optimised_kernel_is_fast(results: list[list[int]]) -> None:
     cycles = (large_us - small_us) * CYCLES_PER_US / (20 * 24 * 24)
     print(f"{cycles:.2f} cycles per multiply-accumulate")
     assert cycles <= MOST_CYCLES_PER_MAC
+
+
+def test_prepared_layers_are_right(said: list[list[str]]) -> None:
+    assert ["prepared", str(VECTORS), "0"] in said
+
+
+def test_prepared_layers_are_fast(said: list[list[str]]) -> None:
+    """Cycles per multiply-accumulate of whole layers: bias, requantisation, saturation and what every layer costs anew."""
+    cycles = {}
+    for word, *numbers in said:
+        if word == "cycles":
+            n_in, n_out, us = map(int, numbers)
+            cycles[n_in, n_out] = us * CYCLES_PER_US / (LAYERS * n_in * n_out)
+    print({shape: round(value, 2) for shape, value in cycles.items()})
+    assert cycles[24, 32] <= MOST_PREPARED_CYCLES_PER_MAC
 
 
 @pytest.mark.parametrize("test", ["test_every_kind", "test_every_row_of_the_package"])

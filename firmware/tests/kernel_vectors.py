@@ -6,7 +6,9 @@ with unbounded integers by the definition of rounding (`nearest_even`), not by t
 
 from array import array
 
+from interposer.core.compat import pointers
 from interposer.core.network import (
+    B_PROGRAMS,
     LAYER_WORDS,
     Y_BIAS_AT,
     Y_HIGHEST,
@@ -61,12 +63,15 @@ def activation(dice, style, n_in):
     return dice.between(0, 127) if style % 3 else (0, 127)[dice.below(2)]
 
 
-def layer(dice, n_in, n_out, style):
-    """(weights, nets, source) of one layer; its record begins at LAYER_AT, its weights at WEIGHT_AT."""
+def layer(dice, n_in, n_out, style, narrow=False):
+    """(weights, nets, source) of one layer; its record begins at LAYER_AT, its weights at WEIGHT_AT.
+
+    A `narrow` one meets the conditions of prepared networks.
+    """
     rows = [[weight(dice, style) for _ in range(n_in)] for _ in range(n_out)]
-    source = [activation(dice, style, n_in) for _ in range(n_in)]
-    shift = style % (MAX_SHIFT + 1)
-    bounds = BOUNDS[dice.below(len(BOUNDS))]
+    source = [activation(dice, style % 2 if narrow else style, n_in) for _ in range(n_in)]
+    shift = style % (7 if narrow else MAX_SHIFT + 1)
+    bounds = BOUNDS[0 if narrow else dice.below(len(BOUNDS))]
     bias_at = LAYER_AT + LAYER_WORDS
     nets = array("i", [GUARD] * (bias_at + n_out))
     for word, value in (
@@ -136,12 +141,12 @@ def shape(dice, number):
     return n_in, (1, 2, 3, 1 + dice.below(24))[dice.below(4)]
 
 
-def vectors(seed, count):
+def vectors(seed, count, narrow=False):
     """`count` vectors, by seed."""
     dice = Dice(seed)
     for number in range(count):
         n_in, n_out = shape(dice, number)
-        yield layer(dice, n_in, n_out, number * 7 + number // WIDEST)
+        yield layer(dice, n_in, n_out, number * (5 if narrow else 7) + number // WIDEST, narrow)
 
 
 def differences(kernel, seed, count):
@@ -155,10 +160,10 @@ def differences(kernel, seed, count):
     return wrong
 
 
-def pack(seed, count):
+def pack(seed, count, narrow=False):
     """Vectors with the right outputs as bytes, made on the host: the device would take minutes."""
     parts = []
-    for vector in vectors(seed, count):
+    for vector in vectors(seed, count, narrow):
         weights, nets, source = vector
         right = array("i", expected(*vector) + [GUARD])
         pieces = (bytes(weights) + bytes(-len(weights) % 4), bytes(nets), bytes(source), bytes(right))
@@ -181,6 +186,14 @@ def check(kernel, stream):
         if bytes(target) != right:
             wrong.append(number)
         number += 1
+
+
+def block_of(program):
+    """What the kernel of prepared networks takes, for one program."""
+    block = array("i", bytes(4 * (B_PROGRAMS + 2)))
+    block[B_PROGRAMS + 1] = pointers(program)[0]  # the table of programs lies behind the list that points to it
+    block[B_PROGRAMS] = pointers(block)[0] + 4 * (B_PROGRAMS + 1)
+    return block
 
 
 def test_dense_is_right_by_definition():

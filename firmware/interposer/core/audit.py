@@ -1,8 +1,8 @@
 """Rule 7 of `package.py`: every index of every table points inside what it indexes, before anything is built from it.
 
-Also: row programs end and stay in bounds, layers fit the widest buffer, weights and biases lie in their sections, shifts are
-sane, written frames fit their buffers. Values are the compiler's business, places are checked here: a package that passes
-cannot make the decision read or write outside its arrays, whatever frames arrive.
+Also: row programs end and stay in bounds, networks read only rows clamped to 0..127, layers fit the widest buffer, weights and
+biases lie in their sections, shifts are sane, written frames fit their buffers. Other values are the compiler's business: a
+package that passes cannot make the decision read or write outside its arrays, whatever frames arrive.
 """
 
 from interposer.core import codec, limits, link, network, package, quantities, reasons
@@ -53,6 +53,7 @@ class _Audit:
         self.lines = 0
         for line in tables.name_lines():
             self.lines += line.endswith(b"\n")
+        self.wide = set()  # slots that rows may set outside what a network reads
 
     def holds(self):
         if len(self.params) != package.P_PARAMS:
@@ -79,10 +80,8 @@ class _Audit:
     # ---- words, counts and sizes
 
     def _words(self):
-        for name in package.SECTIONS:
-            if name not in package.BYTE_SECTIONS and not all_small(self.table(name), len(self.table(name))):
-                return False
-        return True
+        words = [self.table(name) for name in package.SECTIONS if name not in package.BYTE_SECTIONS]
+        return all(all_small(table, len(table)) for table in words)
 
     def _params(self):
         params = self.params
@@ -171,9 +170,8 @@ class _Audit:
     def _framing_bytes(self, framing):
         if not 0 <= framing[link.F_CHECK_C] <= 1 or not 0 <= framing[link.F_END] <= 255:
             return False
-        for at in (link.F_CHECK_A, link.F_CHECK_B, link.F_CHECK_D):
-            if not 0 <= framing[at] <= 0xFFFF:
-                return False
+        if not all(0 <= framing[at] <= 0xFFFF for at in (link.F_CHECK_A, link.F_CHECK_B, link.F_CHECK_D)):
+            return False
         return all(0 <= framing[link.F_START + i] <= 255 for i in range(4))
 
     def _commands(self):
@@ -211,8 +209,7 @@ class _Audit:
         end = table[at + codec.C_LENGTH] - framings[framing + link.F_CHECK_SIZE]
         if counted and not (body <= end and table[at + codec.C_LENGTH] <= framings[framing + link.F_MAX]):
             return False
-        width = 0
-        fields = self.table("fields")
+        width, fields = 0, self.table("fields")
         first = table[at + codec.C_FIELD] * codec.FIELD_WORDS
         for entry in range(first, first + table[at + codec.C_FIELDS] * codec.FIELD_WORDS, codec.FIELD_WORDS):
             slot = fields[entry + 2]
@@ -268,9 +265,8 @@ class _Audit:
             if at + quantities.ROW_WORDS > len(rows):
                 return False
             terms = rows[at + 6]
-            if not 1 <= terms <= self.values or at + quantities.ROW_WORDS + 2 * terms > len(rows):
-                return False
-            if not self._row(rows, at, terms):
+            inside = 1 <= terms <= self.values and at + quantities.ROW_WORDS + 2 * terms <= len(rows)
+            if not inside or not self._row(rows, at, terms):
                 return False
             at += quantities.ROW_WORDS + 2 * terms
         return True
@@ -286,6 +282,8 @@ class _Audit:
             return False
         if not all(self._slot(rows[i]) for i in range(pair, pair + 2 * terms, 2)):
             return False
+        if rows[at + 2] < 0 or rows[at + 3] > network.HIGHEST_ACTIVATION:
+            self.wide.add(rows[at + 1])
         curves = len(self.table("curves"))
         if kind == quantities.AFFINE:
             return 0 <= b <= MOST_SHIFT
@@ -312,10 +310,10 @@ class _Audit:
 
     def _latches(self):
         table = self.table("latches")
-        for at in range(0, len(table), package.LATCH_WORDS):
-            if not self.fields <= table[at] < self.fields + self.states or not self._slot(table[at + 1]):
-                return False
-        return True
+        return all(
+            self.fields <= table[at] < self.fields + self.states and self._slot(table[at + 1])
+            for at in range(0, len(table), package.LATCH_WORDS)
+        )
 
     def _corrections(self):
         executables = self.table("executables")
@@ -355,7 +353,7 @@ class _Audit:
             return False
         first = nets[net + network.N_INPUT_AT]
         return (
-            all(self._slot(nets[at]) for at in range(first, first + inputs))
+            all(self._activation(slot) for slot in nets[first : first + inputs])
             and self._layers(nets, net, inputs, 1 if classifies else outputs)
             and self._outputs(nets, nets[net + network.N_OUTPUT_AT], outputs)
             and _within(nets[net + network.N_THRESHOLD_AT], 2 * groups, size)
@@ -363,6 +361,10 @@ class _Audit:
             and 0 <= nets[net + network.N_REASON] < MOST_REASONS
             and self._name(nets[net + network.N_NAME])
         )
+
+    def _activation(self, slot):
+        """Whether a slot can hold nothing but 0..127: prepared networks rely on it."""
+        return self.fields + self.states <= slot < self.values and slot not in self.wide
 
     def _layers(self, nets, net, width, outputs):
         count = nets[net + network.N_LAYERS]

@@ -2,7 +2,8 @@
 
 Activations are integers 0..127 (or signed at an output), weights int8, biases and accumulators int32 (the compiler proves
 every accumulator below 2^24, so that float32 runtimes are exact too). Requantisation is a shift with round half to even,
-then saturation. `network_thumb.py` holds the optimised twin of `layers` with the same signature and the same results.
+then saturation. Optimised twins with the same results to the bit: `network_thumb.py` of `layers`, `network_dual_thumb.py` of
+`first_suspect`, for networks that `network_program.py` has prepared.
 """
 
 from array import array
@@ -42,6 +43,8 @@ O_GAIN = const(3)  # field = (output * gain + bias) >> shift, then 2 to that pow
 O_BIAS = const(4)
 O_SHIFT = const(5)
 O_IS_LOG = const(6)
+
+HIGHEST_ACTIVATION = const(127)  # inputs lie in 0..127
 
 RECONSTRUCTION = const(0)  # score = sum of squared weighted errors
 CLASSIFIER = const(1)  # score = the only output
@@ -102,11 +105,15 @@ B_THERE = const(3)
 B_SCORES = const(4)
 B_HOLD_ABOVE = const(5)
 B_FOUND = const(6)
+B_PROGRAMS = const(7)  # of a kernel that runs whole networks, by network; otherwise a 0
 
 
 @micropython.viper
 def first_suspect(block: ptr32, kernel, index: int, asked: int, values: ptr32) -> int:
     """Run the networks whose bit is set in `asked`, from number `index` on; the first with a score above a threshold, or -1."""
+    programs = ptr32(block[B_PROGRAMS])
+    if programs[0]:
+        return int(kernel(block, index, asked, values))
     nets = ptr32(block[B_NETS])
     here = ptr32(block[B_HERE])
     there = ptr32(block[B_THERE])
@@ -169,7 +176,8 @@ class Network:
     """Runs the networks of one package with one kernel for `layers`.
 
     `nets` is the int32 section, `weights` the int8 section (bytes), `widest` the largest layer, `count` how many networks
-    there are. `scores` and `hold_above` keep each network's last score and hold threshold.
+    there are. `scores` and `hold_above` keep each network's last score and hold threshold. A kernel that has `prepare` may
+    take the networks over as a whole: `self.kernel` is then what it wants called in place of `first_suspect`.
     """
 
     def __init__(self, nets, weights, widest, count, kernel=layers):
@@ -181,7 +189,10 @@ class Network:
         self.scores = array("i", bytes(4 * count))
         self.hold_above = array("i", bytes(4 * count))
         self.found = array("i", bytes(4 * FOUND_WORDS))
-        self.block = pointers(nets, weights, self.here, self.there, self.scores, self.hold_above, self.found)
+        self.programs = array("i", [0])
+        if hasattr(kernel, "prepare"):
+            self.kernel, self.programs, self.kept = kernel.prepare(self, widest, count)
+        self.block = pointers(nets, weights, self.here, self.there, self.scores, self.hold_above, self.found, self.programs)
 
     @micropython.native
     def first_suspect(self, index, asked, values):

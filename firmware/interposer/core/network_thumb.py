@@ -1,15 +1,18 @@
 """The optimised twin of `network.layers`: same signature, same results to the bit, some ten times faster.
 
-Only the RP2040 (ARMv6-M) can run it; the host uses `network.layers`. A viper function turns the tables into
-addresses in a block of words that was allocated once, so a call never touches the heap. The kernel does four
-products a turn: weights are read as signed bytes, activations two words at a time. The block is shared, so the
-kernel is not reentrant.
+Only the RP2040 (ARMv6-M) can run it; the host uses `network.layers`. Where all layers of a `Network` meet the conditions of
+`network_program.py`, it is prepared for the faster `network_dual_thumb.py`; what follows is for layers of any kind. A viper
+function turns the tables into addresses in a block of words that was allocated once, so a call never touches the heap. The
+kernel does four products a turn: weights are read as signed bytes, activations two words at a time. The block is shared, so
+the kernel is not reentrant.
 """
 
 from array import array
 
-from interposer.core.compat import const, micropython, ptr8, ptr32
+from interposer.core.compat import const, micropython, pointers, ptr8, ptr32
 from interposer.core.network import LAYER_WORDS, Y_BIAS_AT, Y_HIGHEST, Y_IN, Y_LOWEST, Y_OUT, Y_SHIFT, Y_WEIGHT_AT
+from interposer.core.network_dual_thumb import run
+from interposer.core.network_program import Compiler, fits
 
 # The block: byte offsets, as the kernel's loads need them.
 WEIGHTS = const(0)  # address of the first weight
@@ -131,7 +134,7 @@ def _layer(r0):
 
 
 @micropython.viper
-def layers(weights: ptr8, nets: ptr32, layer: int, count: int, here: ptr32, there: ptr32) -> int:
+def run_layers(weights: ptr8, nets: ptr32, layer: int, count: int, here: ptr32, there: ptr32) -> int:
     """`count` layers, each of at least one output, as `network.layers`."""
     block = ptr32(_block)
     source = int(here)
@@ -158,3 +161,22 @@ def layers(weights: ptr8, nets: ptr32, layer: int, count: int, here: ptr32, ther
         layer += block[AT_WORDS]
         left -= 1
     return count & 1
+
+
+class Layers:
+    """The kernel for a `Network` on the RP2040."""
+
+    def __call__(self, weights, nets, layer, count, here, there):
+        """`count` layers, as `network.layers`."""
+        return run_layers(weights, nets, layer, count, here, there)
+
+    def prepare(self, network, widest, count):
+        """(what a `Network` calls, its programs or a single 0, what has to be kept for them)."""
+        if not count or not fits(network.nets, count):
+            return run_layers, array("i", [0]), None
+        compiler = Compiler(network.nets, network.weights, network.here, network.there, widest)
+        programs = [compiler.network(i, network.scores, network.hold_above, network.found) for i in range(count)]
+        return run, pointers(*programs), (compiler, programs)
+
+
+layers = Layers()
