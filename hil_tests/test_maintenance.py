@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import random
 from functools import partial
 
 import pytest
 from guard import Guard
+from test_holds import BLOCKING, HELD, HOLDING, PASSING, hold
 from test_traffic import verdict_times_us
 
 from gantryguard.client.maintenance import Guard as Client
 from gantryguard.rig import cases
 from gantryguard.rig.clock import MS, US
 from interposer.core import reasons
+from interposer.core.reasons import BLOCK, HOLD
+from interposer.service.events import EVENTS
 
 MOST_BUFFERED = 64  # the one packet that the device had already handed over
 LATE_US = 50_000  # while an answer is being written, collection of its garbage included
@@ -29,6 +33,39 @@ def limit_name(guard: Guard, line: int) -> str:
     return Client(guard).names().split("\n")[line].split("\t")[1]
 
 
+def proposed(guard: Guard) -> tuple[str, float]:
+    """Field and value that the guard proposes, within half a second, in status and event alike."""
+    guard.pico.run_for(500 * MS)
+    (proposal,) = happened(guard, "proposal")
+    field = guard.profile.slot_names[proposal["blamed"]]
+    assert guard.profile.command_names[proposal["command"]] == "scan_parameters"
+    assert Client(guard).status()["proposal"] == [proposal["blamed"], proposal["value"]]
+    return field, guard.profile.from_raw(field, proposal["value"])
+
+
+def test_a_held_command_is_explained(guard: Guard) -> None:
+    """Reason, blamed field with its value, the limit by name, and a proposal that passes once the held one is cancelled."""
+    hold(guard)
+    profile = guard.profile
+    status = Client(guard).status()
+    assert (status["state"], status["reason"]) == (HOLDING, reasons.NOTIFICATION)
+    assert status["reasons"] == {str(reasons.NOTIFICATION): 1}
+    (verdict,) = happened(guard, "verdict")
+    assert (verdict["verdict"], verdict["reason"]) == (HOLD, reasons.NOTIFICATION)
+    assert profile.command_names[verdict["command"]] == "scan_parameters"
+    assert profile.slot_names[verdict["blamed"]] == "ma"
+    assert profile.from_raw("ma", verdict["value"]) == HELD.parameters["ma"]
+    assert limit_name(guard, verdict["extra"]) == "notification adult torso"
+    field, ma = proposed(guard)
+    assert field == "ma"
+    better = cases.abdomen(kvp=140, ma=ma, rotation_s=0.8, pitch=0.8, scan_length_mm=460).parameters
+    assert 0.97 * 50 < better["ctdivol_mgy"] <= 50 * 1.001  # just below the notification value that it was held for
+    guard.press("cancel", 700)
+    frame = guard.frame("scan_parameters", better)
+    assert guard.send(frame) == frame
+    assert [event["extra"] for event in happened(guard, "state")] == [PASSING, HOLDING, PASSING]
+
+
 def test_a_network_tells_score_threshold_and_a_better_value(guard: Guard) -> None:
     context = guard.frame("exam_context", cases.ADULT)
     assert guard.send(context) == context
@@ -42,6 +79,26 @@ def test_a_network_tells_score_threshold_and_a_better_value(guard: Guard) -> Non
     better = cases.abdomen(**{"kvp": 140, "ma": 500, field: guard.profile.from_raw(field, proposal["value"])}).parameters
     guard.press("cancel", 700)
     frame = guard.frame("scan_parameters", better)
+    assert guard.send(frame) == frame
+
+
+def test_a_blocked_command_is_explained(guard: Guard) -> None:
+    """The proposal stays to be read while the guard blocks, and passes after the acknowledgement."""
+    context = guard.frame("exam_context", cases.ADULT)
+    assert guard.send(context) == context
+    assert guard.send(guard.frame("scan_parameters", cases.abdomen(kvp=133).parameters)) == b""
+    assert guard.send(guard.frame("keep_alive")) == b""
+    status = Client(guard).status()
+    assert (status["state"], status["reason"]) == (BLOCKING, reasons.ENVELOPE)
+    assert (status["relay_closed"], status["relay_agrees"]) == (False, True)
+    verdict = happened(guard, "verdict")[0]
+    assert (verdict["verdict"], verdict["reason"], verdict["value"]) == (BLOCK, reasons.ENVELOPE, 133)
+    assert guard.profile.slot_names[verdict["blamed"]] == "kvp"
+    assert limit_name(guard, verdict["extra"]) == "kVp is a station"
+    field, kvp = proposed(guard)
+    assert (field, kvp in (120, 140)) == ("kvp", True)
+    guard.press("cancel", 700)
+    frame = guard.frame("scan_parameters", cases.abdomen(kvp=kvp).parameters)
     assert guard.send(frame) == frame
 
 
@@ -71,10 +128,49 @@ def carried(guard: Guard, count: int = 40, each_us: int = 17_300) -> float:
     return max(verdict_times_us(guard, count))
 
 
-@pytest.mark.parametrize("request_line", ["status", "events 0", "events 99999999999999999999999", "\x03\x04\x01", "status x"])
+def comes_to_rest(guard: Guard) -> bool:
+    """Whether the device has read and answered everything that its host has sent, within half a minute."""
+    port = guard.pico.maintenance
+    for _ in range(60):
+        said = len(port.data)
+        guard.pico.run_for(500 * MS)
+        if not port.waiting and len(port.data) == said:
+            return True
+    return False
+
+
+def test_garbage_and_long_lines_do_not_reach_the_link(guard: Guard) -> None:
+    """Nor do they the request behind them."""
+    dice = random.Random(11)
+    guard.pico.maintenance.send(bytes(dice.randrange(256) for _ in range(1500)) + b"x" * 1500)
+    assert carried(guard) <= LATE_US
+    guard.pico.maintenance.send(b"\n")
+    assert comes_to_rest(guard)
+    status = guard.ask("status")
+    assert (status["verdicts"][0], status["state"], status["bad_frames"]) == (40, PASSING, {})
+
+
+@pytest.mark.parametrize(
+    "request_line", ["status", "events 0", "names", "events 99999999999999999999999", "\x03\x04\x01", "status x"]
+)
 def test_many_requests_do_not_reach_the_link(guard: Guard, request_line: str) -> None:
     guard.pico.maintenance.send((request_line + "\n").encode() * 20)
     assert carried(guard) <= LATE_US
+
+
+def test_a_long_history_does_not_reach_the_link(guard: Guard) -> None:
+    """Every event that the guard keeps, asked for while frames pass."""
+    for number in range(EVENTS):  # two kinds of bad frames in turn: no event is counted up
+        guard.send(b"\x00" if number % 2 else guard.frame("keep_alive")[:-2], 40)
+    guard.pico.maintenance.send(b"events 0\n" * 3)
+    assert carried(guard, 60) <= LATE_US
+    assert comes_to_rest(guard)
+    assert len(Client(guard).events(0)) == EVENTS
+
+
+def test_the_names_are_the_packages(guard: Guard) -> None:
+    assert Client(guard).names().encode() == guard.profile.package.table("names")
+    assert guard.pico.relay.closed
 
 
 def test_a_host_that_never_reads_does_not_reach_the_link(guard: Guard) -> None:

@@ -11,10 +11,11 @@ from stage import Stage
 
 from gantryguard.rig.clock import MS
 from interposer.core import reasons
+from interposer.core.package import P_HOLD_MS
 
 PATIENT = {"weight_kg": 70, "agent": "iodine"}
 LOAD = {"volume_ml": 80, "rate_ml_s": 2, "needle_mm": 0.8, "offset": 0}
-KEY_MS = 400
+KEY_MS = 500  # the key time of 300 ms, and what the guard needs to see the key
 
 pytestmark = pytest.mark.forked
 
@@ -32,6 +33,85 @@ def begun(stage: Stage) -> Guard:
     patient = guard.frame("patient", PATIENT)
     assert guard.send(patient) == patient
     return guard
+
+
+def held(guard: Guard) -> bytes:
+    """Give 80 ml, and have the next 80 held: 160 ml are more than 2 ml per kg. The held frame."""
+    for command, values in (("load", LOAD), ("inject", {})):
+        frame = guard.frame(command, values)
+        assert guard.send(frame) == frame
+    second = guard.frame("load", LOAD)
+    assert guard.send(second) == b""
+    assert guard.said() == [("waits", reasons.NOTIFICATION)]
+    assert guard.pico.relay.closed
+    return second
+
+
+def proposal(guard: Guard) -> tuple[str, float]:
+    """What the guard proposes within half a second."""
+    guard.pico.run_for(500 * MS)
+    slot, raw = guard.ask("status")["proposal"]
+    name = guard.profile.slot_names[slot]
+    return name, guard.profile.from_raw(name, raw)
+
+
+def test_a_hold_is_explained_cancelled_and_the_proposal_passes(injector: Stage) -> None:
+    guard = begun(injector)
+    before = len(guard.pico.gantry_out.arrivals) + len(guard.frame("load", LOAD, step=0) + guard.frame("inject", step=0))
+    second = held(guard)
+    status = guard.ask("status")
+    assert (status["package"], status["state"], status["reason"]) == ("injector", 1, reasons.NOTIFICATION)
+    assert proposal(guard) == ("volume_ml", 60)
+    guard.press("cancel", KEY_MS)
+    assert guard.said()[-1] == ("denied", reasons.CANCELLED)
+    better = guard.frame("load", LOAD | {"volume_ml": 60})
+    assert guard.send(better) == better
+    assert guard.pico.gantry_out.data[before:] == better
+    assert second != better
+
+
+def test_override_releases_the_very_bytes_once_and_the_limit_still_holds(injector: Stage) -> None:
+    guard = begun(injector)
+    second = held(guard)
+    before = len(guard.pico.gantry_out.arrivals)
+    guard.press("override", KEY_MS)
+    guard.press("override", KEY_MS)
+    assert guard.pico.gantry_out.data[before:] == second
+    inject = guard.frame("inject")  # the limit holds for this command too
+    assert guard.send(inject) == b""
+    assert guard.said()[-1] == ("waits", reasons.NOTIFICATION)
+    guard.press("override", KEY_MS)
+    assert guard.pico.gantry_out.data[before:] == second + inject
+    assert guard.ask("status")["released"] == 2
+
+
+def test_nobody_decides_and_halt_passes(injector: Stage) -> None:
+    guard = begun(injector)
+    held(guard)
+    before = len(guard.pico.gantry_out.arrivals)
+    guard.pico.run_for((guard.profile.package.table("params")[P_HOLD_MS] + 100) * MS)
+    assert guard.said()[-1] == ("denied", reasons.HOLD_TIMEOUT)
+    assert not guard.pico.relay.closed
+    guard.press("override", KEY_MS)
+    halt = guard.frame("halt")
+    assert guard.send(halt) == halt
+    assert not guard.pico.relay.closed
+    assert guard.pico.gantry_out.data[before:] == halt
+    guard.press("cancel", KEY_MS)
+    assert guard.pico.relay.closed
+    patient = guard.frame("patient", PATIENT)
+    assert guard.send(patient) == patient
+
+
+def test_halt_ends_a_hold(injector: Stage) -> None:
+    guard = begun(injector)
+    second = held(guard)
+    halt = guard.frame("halt")
+    assert guard.send(halt) == halt
+    assert guard.said()[-1] == ("denied", reasons.STOPPED)
+    guard.press("override", KEY_MS)
+    assert guard.pico.gantry_out.data.endswith(halt)
+    assert guard.pico.gantry_out.data.count(second) == 1  # the first load had the same bytes
 
 
 def test_limits_order_and_check(injector: Stage) -> None:

@@ -50,3 +50,14 @@ def test_another_patient_begins_with_nothing(other: Mapping[str, Any]) -> None:
     assert remembered(desk, "exposed_1_mm") == remembered(desk, "exposed_6_end_mm") == 1_000_000
     assert desk.send("scan_parameters", stated(ct(), ABDOMEN)) == PASS
     assert expose(desk) == PASS
+
+
+def test_an_exam_number_cannot_come_back_after_another_exam() -> None:
+    """A, B, A: refused, also where the numbers wrap around between them."""
+    for first in (100, 65535):
+        desk = ready({"exam_number": first}, ABDOMEN)
+        assert expose(desk) == PASS
+        other = CONTEXT | {"exam_number": (first + 1) & 65535, "age_years": 61}
+        assert desk.send("exam_context", other) == PASS
+        assert desk.send("exam_context", CONTEXT | {"exam_number": first}) == BLOCK
+        assert (desk.judge.reason, desk.limit()) == (STALE, "exam number is fresh")

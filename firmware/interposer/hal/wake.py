@@ -76,7 +76,7 @@ class Wake(io.IOBase):
     def arm_timer(self, pause_us):
         """After so long it is time."""
         _words[W_WOKEN] = 0
-        self.timer.init(mode=Timer.ONE_SHOT, period=pause_us, tick_hz=TICKS_PER_S, callback=_is_due)
+        self.timer.init(mode=Timer.ONE_SHOT, period=pause_us, tick_hz=TICKS_PER_S, callback=_is_due)  # type: ignore[call-overload]  # as documented
 
     @micropython.native
     def ioctl(self, request, flags):

@@ -17,6 +17,11 @@ PACKET_BYTES = const(64)
 TURN_BYTES = const(8)  # read in one turn: a frame that comes meanwhile waits for them
 
 
+def _only(text):
+    """An answer of one piece."""
+    yield text
+
+
 class Maintenance:
     """Serves requests. `answers` maps a request's first word to a function of its argument (an int) that yields the answer:
     pieces of text, divided where JSON allows blanks.
@@ -26,7 +31,7 @@ class Maintenance:
         self.answers = answers
         self.line = bytearray(LINE_BYTES)
         self.count = 0
-        self.pieces = iter([""])
+        self.pieces = _only("")
         self.is_answering = False
         self.output = b""
         self.sent = 0
@@ -89,8 +94,8 @@ class Maintenance:
         word, _, argument = line.partition(b" ")
         answer = self.answers.get(word.decode() if word.isalpha() else "")
         if answer is None:
-            self.pieces = iter(['{"error": "unknown request"}'])
+            self.pieces = _only('{"error": "unknown request"}')
         elif argument and not argument.isdigit():
-            self.pieces = iter(['{"error": "argument is not a number"}'])
+            self.pieces = _only('{"error": "argument is not a number"}')
         else:
             self.pieces = answer(int(argument or b"0"))

@@ -47,6 +47,11 @@ class MaintenancePort:
         """Everything that the device has sent."""
         return b"".join(packet for _t_ns, packet in self.received)
 
+    @property
+    def waiting(self) -> int:
+        """How many bytes the device has not taken yet."""
+        return len(self._waiting)
+
     def send(self, data: bytes) -> None:
         """Queue bytes for the device; they go when it offers room."""
         self._waiting += data
