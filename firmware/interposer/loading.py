@@ -30,14 +30,22 @@ def load(watchdog):
     if reason != NONE:
         return None, None, reason
     watchdog.feed()
-    return package, Judge(package, layers, evaluate), NONE
+    judge = Judge(package, layers, evaluate)
+    _forget("network_program")
+    return package, judge, NONE
 
 
 def _audit(package):
-    """The check of every table's indices; its code leaves memory again, it is needed once."""
+    """The check of every table's indices."""
     from interposer.core.audit import audit
 
     reason = audit(package)
-    del audit, sys.modules["interposer.core.audit"]
-    gc.collect()
+    del audit
+    _forget("audit")
     return reason
+
+
+def _forget(module):
+    """Let the code of a module of `core` leave memory again: it is needed once."""
+    sys.modules.pop("interposer.core." + module, None)
+    gc.collect()

@@ -142,7 +142,7 @@ def first_round(count, unrolled):
 
 
 class Compiler:
-    """Writes programs that work on `here` and `there`, arrays of int32; keep the compiler as long as its programs.
+    """Writes programs that work on `here` and `there`, arrays of int32; keep its `buffers` as long as its programs.
 
     Activations go to and fro between two buffers, of halves or of words as the next layer wants them.
     """

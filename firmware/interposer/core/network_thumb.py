@@ -12,7 +12,6 @@ from array import array
 from interposer.core.compat import const, micropython, pointers, ptr8, ptr32
 from interposer.core.network import LAYER_WORDS, Y_BIAS_AT, Y_HIGHEST, Y_IN, Y_LOWEST, Y_OUT, Y_SHIFT, Y_WEIGHT_AT
 from interposer.core.network_dual_thumb import run
-from interposer.core.network_program import Compiler, fits
 
 # The block: byte offsets, as the kernel's loads need them.
 WEIGHTS = const(0)  # address of the first weight
@@ -171,12 +170,17 @@ class Layers:
         return run_layers(weights, nets, layer, count, here, there)
 
     def prepare(self, network, widest, count):
-        """(what a `Network` calls, its programs or a single 0, what has to be kept for them)."""
+        """(what a `Network` calls, its programs or a single 0, what has to be kept for them).
+
+        What writes programs is imported here alone: it is needed once, and `loading` takes it out of memory again.
+        """
+        from interposer.core.network_program import Compiler, fits
+
         if not count or not fits(network.nets, count):
             return run_layers, array("i", [0]), None
         compiler = Compiler(network.nets, network.weights, network.here, network.there, widest)
         programs = [compiler.network(i, network.scores, network.hold_above, network.found) for i in range(count)]
-        return run, pointers(*programs), (compiler, programs)
+        return run, pointers(*programs), (compiler.buffers, programs)
 
 
 layers = Layers()
