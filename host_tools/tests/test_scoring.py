@@ -18,6 +18,7 @@ from gantryguard.clinic import schema
 from gantryguard.clinic.anomalies import make_anomalies
 from gantryguard.clinic.cells import REQUIRED
 from gantryguard.clinic.commands import Commands
+from gantryguard.clinic.exams import usual_protocol
 from gantryguard.clinic.generator import generate
 from gantryguard.clinic.scanner import reference_scanner
 from gantryguard.errors import UserError
@@ -171,8 +172,8 @@ def test_columns_of_an_earlier_score_are_replaced(tmp_path: Path, ct: Profile) -
         ({"scan_mode": 4, "objective": 11, "collimation_mm": 160}, "scan_length_mm", 160),
         ({"objective": 7, "height_cm": 170, "ctdivol_mgy": 10, "dlp_mgycm": 446.8, "pitch": 1, "collimation_mm": 40},
          "scan_length_mm", 400),
-        ({"objective": 1}, "scan_length_mm", 142),
-        ({"objective": 17, "age_years": 5}, "scan_length_mm", 179),
+        ({"objective": 1}, "scan_length_mm", usual_protocol("head").length_mm),
+        ({"objective": 17, "age_years": 5}, "scan_length_mm", round(usual_protocol("paed_chest").length_per_height * 1085)),
         ({"objective": 4}, "kvp", 120),
         ({"objective": 4}, "rotations", 1),
     ],
@@ -195,6 +196,15 @@ def test_an_unknown_current_follows_from_the_dose(stated: str) -> None:
     row = generate(1, scanner=SCANNER, seed=1, objectives=["chest"])
     known = row.replace(**dict.fromkeys(("ma", "ctdivol_mgy", "dlp_mgycm"), np.nan)).replace(**{stated: row[stated]})
     assert filled(known.columns)["ma"][0] == pytest.approx(row["ma"][0], abs=1.1)
+
+
+def test_an_assumed_rotation_turns_slower_for_a_dose_that_the_generator_could_not_give() -> None:
+    dose = {"objective": 8, "scan_mode": schema.HELICAL, "kvp": 120, "ctdivol_mgy": 25.4, "collimation_mm": 40, "pitch": 0.98}
+    rows = filled(columns(**dose))
+    assert rows["rotation_s"][0] > SCANNER.rotation_times_s[0]
+    assert rows["ma"][0] * 0.12 <= SCANNER.generator_kw
+    assert SCANNER.ctdivol_mgy(rows.columns)[0] == pytest.approx(25.4, rel=0.01)
+    assert filled(columns(**dose, rotation_s=0.28))["rotation_s"][0] == 0.28
 
 
 def test_a_row_without_current_or_dose_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

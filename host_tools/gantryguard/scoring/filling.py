@@ -9,7 +9,8 @@ gave it (`docs/data.md` lists the same):
 3. voltage 120 kV, tilt 0, phantom, collimation, slice: the usual ones of the objective, as the scanner has them;
 4. pitch, rotation (helical): from the table speed and the other one of the two, else the usual ones;
 5. rotations 1, in a stationary scan as many as CTDIvol asks for; length from DLP / CTDIvol, else the usual one;
-6. current from CTDIvol, else from DLP; where neither is known it stays unknown, and the guard refuses 0 mA.
+6. current from CTDIvol, else from DLP (an assumed rotation turns slower where the generator could not give that); where
+   neither dose is known it stays unknown, and the guard refuses 0 mA.
 
 Table speed, CTDIvol and DLP that are empty become what the guard itself computes (`bulk.py`).
 """
@@ -70,6 +71,7 @@ def filled(columns: Mapping[str, FloatArray]) -> Filling:
         _movement(rows)
         _extent(rows)
         _current(rows)
+        _slower(rows)
     return rows
 
 
@@ -143,6 +145,18 @@ def _current(rows: Filling, where: npt.ArrayLike = True) -> None:
     step = rows.scanner.ma_step_ma
     for stated, per_ma in (("ctdivol_mgy", rows.scanner.ctdivol_mgy(one)), ("dlp_mgycm", rows.scanner.dlp_mgycm(one))):
         rows.fill("ma", np.round(rows[stated] / per_ma / step) * step, np.asarray(where) & (rows[stated] > 0))
+
+
+def _slower(rows: Filling) -> None:
+    """Where current and rotation were both assumed, the fastest rotation at which the generator gives that dose."""
+    times = np.sort(rows.scanner.rotation_times_s)
+    top = np.minimum(rows.scanner.ma_max_ma, rows.scanner.generator_kw * 1000 / rows["kvp"])
+    needed = rows["rotation_s"] * rows["ma"] / top
+    slower = times[np.minimum(np.searchsorted(times, needed), len(times) - 1)]
+    both = rows.assumed["ma"] & rows.assumed["rotation_s"] & (rows["rotation_s"] > 0)
+    changed = both & (slower > rows["rotation_s"]) & (slower >= needed)
+    rows["ma"][changed] = np.floor((rows["ma"] * rows["rotation_s"] / slower)[changed])
+    rows["rotation_s"][changed] = slower[changed]
 
 
 @cache

@@ -19,6 +19,8 @@ from interposer.core.verdict import Judge
 
 BOUNDS = {code: (low, high) for code, _, low, high in KINDS.values()}
 
+FIRST_ROWS = 50  # of a file: all of them are compared
+
 
 class OnnxParity:
     """Every network of a package in onnxruntime: the published graphs beside the package, else graphs made from it."""
@@ -55,9 +57,10 @@ class CoreParity:
         self.fields = np.array(tables("fields"), dtype=np.int64).reshape(-1, codec.FIELD_WORDS)
 
     def check(self, matrix: Whole, findings: Findings, first_row: int, every: int) -> int:
-        """Compare every so-manieth row (0: none); how many were compared. Raises UserError (exit 15)."""
+        """Compare every so-manieth row (0: none) and the first few; how many were compared. Raises UserError (exit 15)."""
         compared = 0
-        for row in range(-first_row % every, len(matrix), every) if every else ():
+        numbers = range(first_row, first_row + len(matrix)) if every else ()
+        for row in (n - first_row for n in numbers if n <= FIRST_ROWS or (n - 1) % every == 0):
             if not (self._fits(matrix[row], self.bulk.context) and self._fits(matrix[row], self.bulk.parameters)):
                 continue
             if not self._agrees(matrix[row], findings, row):
