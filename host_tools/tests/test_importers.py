@@ -177,9 +177,9 @@ def interrupted(desk: Desk, monkeypatch: pytest.MonkeyPatch, after: int, **optio
 
     def read_some(self: Any, path: bytes, name: str) -> Iterator[Found | Left]:
         left[0] -= 1
-        if left[0] < 0:
-            raise KeyboardInterrupt
         yield from read(self, path, name)
+        if left[0] < 0:
+            raise KeyboardInterrupt  # after the file's events, before the file is done
 
     monkeypatch.setattr(importing, "BATCH_FILES", 3)
     monkeypatch.setattr(importing._Reading, "read", read_some)
@@ -188,12 +188,11 @@ def interrupted(desk: Desk, monkeypatch: pytest.MonkeyPatch, after: int, **optio
     monkeypatch.undo()
 
 
-@pytest.mark.parametrize("after", [0, 1, 4, 6, 9])
+@pytest.mark.parametrize("after", [0, 1, 4, 6, 9, 15])
 def test_an_interrupted_run_goes_on_to_the_same_result(desk: Desk, monkeypatch: pytest.MonkeyPatch, after: int) -> None:
     for n in range(8):
         desk.put(f"{n}.dcm", sr.report(sr.event(f"1.{n}"), sr.event(f"2.{n // 2}", length=100 + n // 2)))
-    desk.put("image-0", ct.image(0.0))
-    desk.put("image-1", ct.image(40.0))
+        desk.put(f"{n}-image", ct.image(10.0 * n))
     desk.run()
     whole, left_out = desk.output.read_text(encoding="utf-8"), desk.skips()
     desk.output.unlink()
@@ -226,6 +225,13 @@ def test_a_journal_of_another_run_or_none_is_refused(desk: Desk, monkeypatch: py
     desk.order().journal.write_bytes(b"nothing that SQLite knows" * 100)
     with pytest.raises(UserError, match="damaged"):
         desk.run(resume=True)
+
+
+def test_a_journal_that_cannot_be_written_is_one_line(desk: Desk) -> None:
+    desk.order().journal.mkdir()
+    with pytest.raises(UserError) as caught:
+        desk.run(resume=True)
+    assert caught.value.exit_code == errors.JOURNAL
 
 
 def test_memory_does_not_grow_with_the_number_of_files(desk: Desk) -> None:

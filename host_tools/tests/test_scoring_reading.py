@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gantryguard import errors
+from gantryguard import errors, paths
 from gantryguard.clinic import schema
 from gantryguard.clinic.cells import REQUIRED, CellError, number, text_of
+from gantryguard.clinic.importers.found import SOURCE_COLUMNS
 from gantryguard.errors import UserError
 from gantryguard.scoring.reading import Block, opened
+from gantryguard.scoring.scorer import RESULTS
 
 KVP, SEX, CONTRAST, OBJECTIVE = (schema.COLUMN[name] for name in ("kvp", "sex", "contrast", "objective"))
 HEADER = ",".join(REQUIRED)
@@ -132,3 +135,10 @@ def test_arbitrary_bytes_are_read_or_refused_in_one_line(
         codes.append(error.exit_code)
     assert max(codes) <= errors.UNKNOWN_NAME
     assert min(codes) >= errors.NO_FILE
+
+
+def test_the_document_names_every_column_and_code() -> None:
+    text = (paths.ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+    words = set(re.findall(r"[a-z0-9_]+", text))
+    codes = [code for name, code in vars(errors).items() if name.isupper()]
+    assert not {*schema.NAMES, *schema.OBJECTIVES, *schema.SCAN_MODES, *SOURCE_COLUMNS, *RESULTS, *map(str, codes)} - words

@@ -204,8 +204,8 @@ class Journal:
         return int(self._db.execute("SELECT count(*) FROM events").fetchone()[0])
 
     def close(self, *, delete: bool) -> None:
-        """Close the journal; delete it when the run is over."""
-        self.commit()
+        """Close the journal and forget what was not committed; delete it when the run is over."""
+        self._db.execute("ROLLBACK")
         self._db.close()
         if delete:
             self.path.unlink(missing_ok=True)

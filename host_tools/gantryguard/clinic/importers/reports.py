@@ -30,6 +30,7 @@ MODES = {
     "stationary": schema.STATIONARY,
 }
 SHEET_MODES = {"SPIRAL": "spiral", "SEQUENCED": "sequenced", "CONSTANT_ANGLE": "constant_angle", "STATIONARY": "stationary"}
+SIEMENS_DETAILS = ("Body Size", "X-ray Modulation Type")  # said in the comment only
 ELSCINT_DLP = (0x00E1, 0x1021)  # Philips: DLP in mGy.cm, private
 
 
@@ -74,6 +75,9 @@ def _found(event: Event) -> Found:
     objective = objective_named(event.protocol, event.region, event.patient.age_years)
     if objective is None:
         notes.add("objective not recorded")
+    for name, value in event.details:
+        if name in SIEMENS_DETAILS:
+            notes.add(f"{name} {value}")
     cells = {
         **context_cells(event.patient, objective, event.contrast),
         **_technique(event, notes),

@@ -6,6 +6,7 @@ Whatever a file contains, the run goes on. Files are read one at a time, in the 
 from __future__ import annotations
 
 import os
+import sqlite3
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -91,9 +92,17 @@ def run(order: Order, say: Say = lambda _line: None, progress: Progress = lambda
         given.append(public.nlst(say))
         reading.names[os.fsencode(given[-1])] = f"nlst:{given[-1].name}"
     try:
-        journal = Journal(order.journal, order.settings(), resume=order.resume)
-    except OSError as error:
-        raise _unwritable(order.journal, error) from error
+        return _imported(order, given, reading, progress)
+    except sqlite3.Error as error:
+        raise UserError(
+            f"The journal {order.journal} cannot be used: {error}.",
+            remedy="Look for space in its folder and for another import there, then repeat with --resume.",
+            exit_code=errors.JOURNAL,
+        ) from error
+
+
+def _imported(order: Order, given: list[Path], reading: _Reading, progress: Progress) -> Outcome:
+    journal = Journal(order.journal, order.settings(), resume=order.resume)
     is_over = False
     try:
         _list_files(order, given, reading, journal, progress)
