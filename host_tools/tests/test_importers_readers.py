@@ -124,6 +124,21 @@ def test_keys_tell_scans_apart() -> None:
     assert found(**scout).key != found(**scout, AcquisitionNumber=7).key
 
 
+def test_further_images_of_a_recent_scan_are_read_in_part() -> None:
+    recent = headers.Recent()
+    first, second, other, again = (
+        headers.read("x", pydicom.dcmread(BytesIO(ct.image(z, SeriesInstanceUID=series))), recent)  # type: ignore[arg-type]
+        for z, series in ((0.0, "1"), (5.0, "1"), (0.0, "2"), (9.0, "1"))
+    )
+    assert [bool(item.cells) for item in (first, second, other, again) if isinstance(item, Found)] == [True, False, True, False]
+    assert isinstance(second, Found)
+    assert second.part is not None
+    assert (second.part.z_mm, second.part.ma) == (5.0, 150.0)
+    for n in range(headers.Recent.MOST):
+        recent.knows(str(n))
+    assert not recent.knows("image:1")
+
+
 def test_a_real_head_with_its_tilt() -> None:
     path = get_testdata_file("J2K_pixelrep_mismatch.dcm", download=False)
     assert isinstance(path, str)

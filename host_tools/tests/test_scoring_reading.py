@@ -97,7 +97,8 @@ def test_rows_keep_their_order_numbers_and_extra_columns(tmp_path: Path) -> None
     ("lines", "code", "words"),
     [
         ([], errors.NO_HEADER, "no header"),
-        (["1,2,3"], errors.NO_HEADER, "no header"),
+        (["1,2,3"], errors.NO_HEADER, "no header.*Begin with objective"),
+        ([HEADER.replace(",", ";")], errors.NO_HEADER, "no header.*Separate cells by commas"),
         ([HEADER.replace("kvp", "kVp")], errors.NO_COLUMN, "lacks the column kvp .is 'kVp' meant"),
         ([HEADER + ",kvp"], errors.NO_COLUMN, "'kvp' twice"),
         ([HEADER, GOOD, GOOD.replace(",120,", ",12o,")], errors.BAD_CELL, "row 2: column kvp: '12o' is no number"),

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gantryguard.clinic.commands import FloatArray
+from gantryguard.errors import UserError
 from gantryguard.learning import reference
 from gantryguard.learning.pipeline import PackedNet, packed_net
 from gantryguard.profiles.profile import Profile
@@ -76,7 +77,7 @@ class BulkJudge:
     def __init__(self, profile: Profile) -> None:
         tables: Any = profile.package.table
         self.profile = profile
-        self.context, self.parameters = (profile.roles.index(role) for role in (CONTEXT, PARAMETERS))
+        self.context, self.parameters = (_command_of(profile, role) for role in (CONTEXT, PARAMETERS))
         self.nets = [packed_net(profile, index) for index in range(len(profile.network_names))]
         self.words = np.array(tables("nets"), dtype=np.int64)
         self.commands = np.array(tables("commands"), dtype=np.int64).reshape(-1, codec.COMMAND_WORDS)
@@ -205,3 +206,13 @@ class BulkJudge:
         group = matrix[:, slot] if slot >= 0 else np.zeros(len(matrix), np.int64)
         chosen: Whole = pairs[np.where((group >= 0) & (group < groups), group, 0)]
         return chosen
+
+
+def _command_of(profile: Profile, role: str) -> int:
+    if role not in profile.roles:
+        raise UserError(
+            f"The link of {profile.name} has no command of the role {role!r}.",
+            remedy="Score with a package whose exams have a context and scan parameters.",
+            exit_code=5,
+        )
+    return profile.roles.index(role)

@@ -24,6 +24,7 @@ from gantryguard.errors import UserError
 
 STDIN = "-"
 BLOCK_ROWS = 4096
+BEGIN = f"Begin with {','.join(REQUIRED[:3])},... as `gantryguard model score --help` lists them."
 LONGEST_CELL = 1 << 20  # characters
 
 
@@ -142,7 +143,7 @@ def check_header(header: list[str], name: str) -> None:
     if not any(column in header for column in schema.NAMES):
         raise UserError(
             f"{name} has no header: its first line names no column of a scan command.",
-            remedy=f"Begin with {','.join(REQUIRED[:3])},... as `gantryguard model score --help` lists them.",
+            remedy="Separate cells by commas." if set(";\t") & set("".join(header)) else BEGIN,
             exit_code=errors.NO_HEADER,
         )
     missing = [column for column in REQUIRED if column not in header]

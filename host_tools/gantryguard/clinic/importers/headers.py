@@ -55,16 +55,44 @@ PITCH = (0.05, 3.5)
 CONSISTENT = 0.02
 
 
-def read(name: str, header: Dataset) -> Found | Left:
-    """The scan that one CT image belongs to, as far as that image knows it."""
-    kind = _value(header, "ImageType", 1).upper()
-    if kind == "SECONDARY":
+def read(name: str, header: Dataset, recent: Recent | None = None) -> Found | Left:
+    """The scan that one CT image belongs to, as far as that image knows it.
+
+    `recent` remembers scans from call to call: of their further images only position and current are read.
+    """
+    if _value(header, "ImageType", 1).upper() == "SECONDARY":
         return Left(None, "a secondary image: made from others, not scanned")
     if not text(header, "KVP") and not _current(header):
         return Left(None, "no technique: neither voltage nor tube current")
+    notes = Notes()
+    mode, number = _mode(header, notes), int(_number(header, "AcquisitionNumber") or 0)
+    key, part = _key(name, header, mode, number), _part(header, number)
+    if recent is not None and recent.knows(key):
+        return Found(key, number, {}, part=part)
+    return Found(key, number, _cells(header, mode, notes), text(header, "IrradiationEventUID"), part)
+
+
+class Recent:
+    """The scans seen last: images of one scan mostly lie side by side."""
+
+    MOST = 64
+
+    def __init__(self) -> None:
+        self._keys: dict[str, None] = {}
+
+    def knows(self, key: str) -> bool:
+        """Whether a scan was seen; from now on it was."""
+        is_known = key in self._keys
+        if not is_known:
+            self._keys[key] = None
+            if len(self._keys) > self.MOST:
+                del self._keys[next(iter(self._keys))]
+        return is_known
+
+
+def _cells(header: Dataset, mode: int | None, notes: Notes) -> dict[str, Cell]:
     patient, made = patient_of(header)
-    notes = Notes(list(made))
-    mode = _mode(header, notes)
+    notes.lines[:0] = made
     protocol = " ".join(filter(None, (text(header, k) for k in ("ProtocolName", "StudyDescription", "SeriesDescription"))))
     region = REGIONS.get("".join(text(header, "BodyPartExamined").upper().split()))
     objective = objective_named(protocol, region, patient.age_years)
@@ -72,7 +100,7 @@ def read(name: str, header: Dataset) -> Found | Left:
         notes.add("objective not recorded")
     technique = _technique(header, mode, notes)
     contrast = True if text(header, "ContrastBolusAgent") else None
-    cells = {
+    return {
         **context_cells(patient, objective, contrast),
         **technique,
         "kind": "image header",
@@ -84,8 +112,6 @@ def read(name: str, header: Dataset) -> Found | Left:
         "exam": pseudonym(text(header, "StudyInstanceUID")),
         "notes": str(notes),
     }
-    number = int(_number(header, "AcquisitionNumber") or 0)
-    return Found(_key(name, header, mode, number), number, cells, text(header, "IrradiationEventUID"), _part(header, number))
 
 
 def _key(name: str, header: Dataset, mode: int | None, number: int) -> str:

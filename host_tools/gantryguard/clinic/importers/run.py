@@ -207,12 +207,13 @@ class _Reading:
         self.order = order
         self.held = held
         self.names: dict[bytes, str] = {}
+        self.recent = headers.Recent()
 
     def read(self, path: bytes, name: str) -> Iterator[Found | Left]:
         """Everything in one file. Never raises for what a file contains."""
         try:
             for item in self._items(Path(os.fsdecode(path)), name):
-                if isinstance(item, Found) and item.cells.get("objective") is None and self.order.objective:
+                if isinstance(item, Found) and item.cells and item.cells.get("objective") is None and self.order.objective:
                     item.cells["objective"] = schema.OBJECTIVES[self.order.objective]
                 yield item
         except UserError:
@@ -249,7 +250,7 @@ class _Reading:
         elif reports.is_sheet(header):
             yield from reports.read_sheet(name, header)
         elif kind == CT_IMAGE:
-            yield headers.read(name, header)
+            yield headers.read(name, header, self.recent)
         elif kind == ENHANCED_CT_IMAGE:
             yield Left(None, "an enhanced CT image: its technique, one for each frame, is not read")
         else:
