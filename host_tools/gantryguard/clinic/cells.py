@@ -7,15 +7,23 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import TextIO
 
 import numpy as np
 
 from gantryguard.clinic import schema
 from gantryguard.clinic.commands import FloatArray
 
+LONGEST_LINE = 1 << 20  # characters
 FLAG_WORDS = {"true": 1, "false": 0}
 REQUIRED: tuple[str, ...] = tuple(name for name in schema.NAMES if name not in schema.OPTIONAL)
+
+
+def lines(file: TextIO) -> Iterator[str]:
+    """Lines of a text file, cut at LONGEST_LINE: a file without line ends must not fill the memory."""
+    return iter(partial(file.readline, LONGEST_LINE), "")
 
 
 class CellError(ValueError):

@@ -18,14 +18,13 @@ import numpy as np
 
 from gantryguard import errors
 from gantryguard.clinic import schema
-from gantryguard.clinic.cells import REQUIRED, CellError, nearest, number, numbers
+from gantryguard.clinic.cells import LONGEST_LINE, REQUIRED, CellError, lines, nearest, number, numbers
 from gantryguard.clinic.commands import FloatArray
 from gantryguard.errors import UserError
 
 STDIN = "-"
 BLOCK_ROWS = 4096
 BEGIN = f"Begin with {','.join(REQUIRED[:3])},... as `gantryguard model score --help` lists them."
-LONGEST_CELL = 1 << 20  # characters
 
 
 @dataclass(frozen=True)
@@ -44,10 +43,10 @@ class CommandFile:
     """An open CSV of scan commands; `header` are its column names. Raises UserError (exit 10 to 14)."""
 
     def __init__(self, file: TextIO, name: str) -> None:
-        csv.field_size_limit(LONGEST_CELL)
+        csv.field_size_limit(LONGEST_LINE)
         self.name = name
         self._file = file
-        self._reader = csv.reader(file)
+        self._reader = csv.reader(lines(file))
         with self._readable():
             self.header = [cell.strip() for cell in next(self._reader, [])]
         check_header(self.header, name)

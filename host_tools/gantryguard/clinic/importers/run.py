@@ -14,11 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pydicom
-from pydicom.dataset import Dataset
 
 from gantryguard import errors
 from gantryguard.clinic import schema
-from gantryguard.clinic.importers import export, headers, nlst, public, reports, tables, walk
+from gantryguard.clinic.importers import dicom, export, headers, nlst, public, reports, tables, walk
 from gantryguard.clinic.importers.fit import fitted
 from gantryguard.clinic.importers.found import Found, Left
 from gantryguard.clinic.importers.journal import Journal
@@ -240,7 +239,10 @@ class _Reading:
             yield Left(None, "no DICOM file, CSV or parquet file")
 
     def _dicom(self, name: str, file: Path | bytes) -> Iterator[Found | Left]:
-        header = _header(file)
+        if dicom.inflates_beyond(file, LARGEST_REPORT_BYTES):
+            yield Left(None, "inflates to more than a header or a report can be")
+            return
+        header = dicom.header(file, headers.TAGS)
         kind = text(header, "SOPClassUID") or text(header.file_meta, "MediaStorageSOPClassUID")
         if kind in STRUCTURED_REPORTS:
             if isinstance(file, Path) and file.stat().st_size > LARGEST_REPORT_BYTES:
@@ -255,8 +257,3 @@ class _Reading:
             yield Left(None, "an enhanced CT image: its technique, one for each frame, is not read")
         else:
             yield Left(None, f"no CT image and no dose report: {pydicom.uid.UID(kind).name or 'unknown class'}")
-
-
-def _header(file: Path | bytes) -> Dataset:
-    source = pydicom.filebase.DicomBytesIO(file) if isinstance(file, bytes) else file
-    return pydicom.dcmread(source, stop_before_pixels=True, force=True, specific_tags=list(headers.TAGS))

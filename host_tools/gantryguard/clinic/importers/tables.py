@@ -8,17 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gantryguard.clinic import schema
-from gantryguard.clinic.cells import REQUIRED, CellError, number
+from gantryguard.clinic.cells import LONGEST_LINE, REQUIRED, CellError, lines, number
 from gantryguard.clinic.importers.found import NUMBERS, SOURCE_COLUMNS, Cell, Found, Left
-
-LONGEST_CELL = 1 << 20  # characters
 
 
 def read(path: Path, name: str) -> Iterator[Found | Left]:
     """The rows of a CSV, counted from 1. Raises csv.Error and OSError for a file that breaks off."""
-    csv.field_size_limit(LONGEST_CELL)
+    csv.field_size_limit(LONGEST_LINE)
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        reader = csv.reader(file)
+        reader = csv.reader(lines(file))
         header = [cell.strip() for cell in next(reader, [])]
         missing = [column for column in REQUIRED if column not in header]
         if missing:
