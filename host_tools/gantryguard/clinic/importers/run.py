@@ -19,7 +19,7 @@ from gantryguard import errors
 from gantryguard.clinic import schema
 from gantryguard.clinic.importers import dicom, export, headers, nlst, public, reports, tables, walk
 from gantryguard.clinic.importers.fit import fitted
-from gantryguard.clinic.importers.found import Found, Left
+from gantryguard.clinic.importers.found import Cell, Found, Left
 from gantryguard.clinic.importers.journal import Journal
 from gantryguard.clinic.importers.patients import text
 from gantryguard.clinic.rdsr import STRUCTURED_REPORTS
@@ -107,7 +107,7 @@ def _imported(order: Order, given: list[Path], reading: _Reading, progress: Prog
         _list_files(order, given, reading, journal, progress)
         _read_files(reading, journal, progress)
         journal.settle()
-        outcome = _results(order, journal)
+        outcome = _results(order, journal, progress)
         is_over = True
     finally:
         journal.close(delete=is_over)
@@ -176,14 +176,21 @@ def _read_files(reading: _Reading, journal: Journal, progress: Progress) -> None
             journal.commit()
 
 
-def _results(order: Order, journal: Journal) -> Outcome:
+def _results(order: Order, journal: Journal, progress: Progress) -> Outcome:
     with _written(order.output) as part:
-        rows = journal.rows()
+        rows = _told(journal.rows(), journal.events(), progress)
         export.write_rows(part, fitted(rows, reference_scanner()) if order.fit else rows)
     with _written(order.skip_list) as part:
         export.write_skips(part, journal.skips())
     reasons = journal.reasons()
     return Outcome(journal.counts()[0], journal.events(), sum(reasons.values()), reasons)
+
+
+def _told(rows: Iterator[dict[str, Cell]], total: int, progress: Progress) -> Iterator[dict[str, Cell]]:
+    for count, row in enumerate(rows):
+        if count % 1000 == 0:
+            progress(count, total, f"writing row {count} of {total}")
+        yield row
 
 
 @contextmanager
