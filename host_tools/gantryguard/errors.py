@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+# What can be wrong with files of commands; a script can tell these apart without reading the line.
+NO_FILE = 10  # missing or unreadable
+NO_HEADER = 11
+NO_COLUMN = 12  # missing or repeated
+BAD_CELL = 13  # a number that is none, or too few or too many cells
+UNKNOWN_NAME = 14  # an objective, scan mode, sex or flag that does not exist
+DISAGREEMENT = 15  # numpy, onnxruntime and the device's core do not agree
+NO_READER = 16  # an optional package is not installed
+JOURNAL = 17  # of an interrupted import
+
 
 class UserError(Exception):
     """A failure that the user can mend.
 
     `exit_code` is distinct per family so that scripts can tell them apart:
-    2 arguments, 3 image or download, 4 profile source, 5 package, 6 device or port, 7 data, 8 simulation.
+    2 arguments, 3 image or download, 4 profile source, 5 package, 6 device or port, 7 data, 8 simulation; 10 to 17 as
+    named in this module.
     """
 
     def __init__(self, message: str, *, remedy: str, exit_code: int) -> None:

@@ -9,11 +9,13 @@ import typer
 from rich.progress import Progress
 
 from gantryguard import paths
+from gantryguard.cli.score import score
 from gantryguard.learning import artefacts
 from gantryguard.learning.evaluate import evaluate as measure
 from gantryguard.profiles.files import load_profile
 
 app = typer.Typer(help="Train and evaluate the networks.", no_args_is_help=True)
+app.command()(score)
 
 
 @app.command()

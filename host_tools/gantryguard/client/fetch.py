@@ -1,4 +1,4 @@
-"""Fetches pinned source distributions through the user's own pip, as that is configured.
+"""Fetches pinned distributions, most of them source archives, through the user's own pip, as that is configured.
 
 pip checks the pinned SHA-256 before it looks into an archive, so that no changed file is ever opened or run.
 """
@@ -24,20 +24,27 @@ PIP_TIMEOUT_S = 600
 
 
 class Sdist(NamedTuple):
-    """A source distribution of the package registry, pinned by the SHA-256 of its archive."""
+    """A distribution of the package registry, pinned by the SHA-256 of its archive; `wheel` is a wheel's name."""
 
     name: str
     version: str
     sha256: str
+    wheel: str = ""
 
     @property
     def file_name(self) -> str:
         """Name of the archive."""
-        return f"{self.name}-{self.version}.tar.gz"
+        return self.wheel or f"{self.name}-{self.version}.tar.gz"
 
 
 HDIFFPATCH = Sdist("hdiffpatch", "2.6.0", "9f0d05ee1784a8223df4ca806c47c4fc0dc2048aabd24e8694730e55a39aa5a6")
 OPENREM = Sdist("OpenREM", "0.10.0", "2fb6be2a42b0355e5d57cb5f4a7750806e202aa2e8f41b4f7bf26439dd862dbb")
+IDC_INDEX = Sdist(
+    "idc-index-data",
+    "25.0.5",
+    "1ea4ec812688759b71798249b6488eb2bce7178aabb3dccb00366b7a555de25c",
+    "idc_index_data-25.0.5-py3-none-any.whl",
+)
 
 
 def sha256_of(path: Path) -> str:
@@ -88,7 +95,7 @@ def _pip_download(sdist: Sdist, folder: Path) -> bytes:
     wanted = folder / "wanted.txt"
     wanted.write_text(f"{sdist.name}=={sdist.version} --hash=sha256:{sdist.sha256}\n", encoding="utf-8")
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--no-deps"]
-    command += ["--no-binary", sdist.name, "--require-hashes", "--requirement", str(wanted)]
+    command += ["--only-binary" if sdist.wheel else "--no-binary", sdist.name, "--require-hashes", "--requirement", str(wanted)]
     command += ["--dest", str(folder)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=PIP_TIMEOUT_S, check=False)

@@ -10,7 +10,8 @@ What real reports get wrong, and what is done about it:
    UID alone will not do: GE uses it again.
 4. Two X-ray sources; body size and modulation only in the comment (Siemens).
 5. Kilovoltage, current, pitch or collimation may be missing (reports derived from dose pages): then they are None.
-6. Age 100 and sex O are fillers of de-identified files: unknown. An age may follow from the date of birth.
+6. Age 100 and sex O are fillers of de-identified files: unknown (`importers/patients.py`).
+7. Values come in other units (ms, Gy), or with a unit that means something else: the first are converted.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ from io import BytesIO
 import pydicom
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+
+from gantryguard.clinic.importers.patients import Patient, decimal, patient_of
+from gantryguard.clinic.importers.units import factor
 
 STRUCTURED_REPORTS = {
     "1.2.840.10008.5.1.4.1.1.88.67": "X-Ray Radiation Dose SR",
@@ -54,22 +58,18 @@ REGIONS = {
 }
 CONTRAST = {"P5-00100": True, "27483000": True, "P5-0808E": False, "399331006": False}
 PHANTOMS_CM = {"113690": 16.0, "113691": 32.0}
+# Dimension of the values that are read, so that a unit other than the usual one is converted and a wrong one ignored.
+DIMENSIONS = {
+    **dict.fromkeys(("113824", "113834"), "time"),
+    **dict.fromkeys(("113825", "113827"), "length"),
+    **dict.fromkeys(("113734", "113833"), "current"),
+    **{"113733": "voltage", "113830": "dose", "113838": "dlp"},
+}
 QUALITY_ASSURANCE = re.compile(r"\b(QA|QC|PHYSICS|PHANTOM)\b", re.IGNORECASE)
 EXPOSURE_LIMIT_S = 600.0
-FILLER_AGE_YEARS = 100.0
 IMAGE_WIDTH_MM = 5.0  # GE names image widths up to this as total collimation
 WIDEST_MM = 160.0
 UNDEFINED_LENGTH = 0xFFFFFFFF
-
-
-@dataclass(frozen=True)
-class Patient:
-    """What a report says of the patient; None is unknown."""
-
-    age_years: float | None = None
-    sex: str | None = None  # "female" or "male"
-    weight_kg: float | None = None
-    height_cm: float | None = None
 
 
 @dataclass(frozen=True)
@@ -205,7 +205,7 @@ def _events(name: str, report: Dataset) -> Iterator[Event | Skipped]:
 
 def _event(name: str, index: int, report: Dataset, container: Dataset) -> Event:
     parameters, dose = _child(container, "113822"), _child(container, "113829")
-    patient, notes = _patient(report)
+    patient, notes = patient_of(report)
     manufacturer = str(report.get("Manufacturer", ""))
     event = Event(
         report=name,
@@ -287,31 +287,6 @@ def _details(comment: str) -> tuple[tuple[str, str], ...]:
     return tuple((key.strip(), value.strip()) for key, value in pairs)
 
 
-# ---- the patient
-
-
-def _patient(report: Dataset) -> tuple[Patient, tuple[str, ...]]:
-    age, notes = _age(report)
-    sex = {"F": "female", "M": "male"}.get(str(report.get("PatientSex", "") or ""))
-    size, weight = _decimal(report.get("PatientSize")), _decimal(report.get("PatientWeight"))
-    return Patient(age, sex, weight or None, size * 100 if size else None), notes
-
-
-def _age(report: Dataset) -> tuple[float | None, tuple[str, ...]]:
-    match = re.fullmatch(r"(\d{1,3})([DWMY])", str(report.get("PatientAge", "") or ""))
-    if match:
-        age = int(match[1]) / {"D": 365.25, "W": 365.25 / 7, "M": 12, "Y": 1}[match[2]]
-        if age >= FILLER_AGE_YEARS:
-            return None, (f"age {match[0]} is a filler",)
-        return age, ()
-    born, studied = (str(report.get(key, "") or "") for key in ("PatientBirthDate", "StudyDate"))
-    if re.fullmatch(r"\d{8}", born) and re.fullmatch(r"\d{8}", studied) and born <= studied:
-        years = int(studied[:4]) - int(born[:4]) - (studied[4:] < born[4:])
-        if years < FILLER_AGE_YEARS:
-            return float(years), ("age from the date of birth",)
-    return None, ()
-
-
 # ---- content items
 
 
@@ -356,7 +331,10 @@ def _date_time(container: Dataset, name: str) -> str:
 def _number(container: Dataset | None, name: str) -> float | None:
     item = _child(container, name)
     values = item.get("MeasuredValueSequence", None) if item is not None else None
-    return _decimal(_raw_number(values[0])) if values else None
+    if not values:
+        return None
+    value, units = decimal(_raw_number(values[0])), values[0].get("MeasurementUnitsCodeSequence", None)
+    return value if value is None or not units else value * factor(_code_value(units[0]), DIMENSIONS.get(name, ""))
 
 
 def _raw_number(value: Dataset) -> object:
@@ -364,11 +342,3 @@ def _raw_number(value: Dataset) -> object:
         return value.get("NumericValue")
     except (ValueError, TypeError):  # a decimal string that is none, such as two numbers in one
         return None
-
-
-def _decimal(value: object) -> float | None:
-    try:
-        number = float(str(value))
-    except ValueError:
-        return None
-    return number if abs(number) < 1e9 else None

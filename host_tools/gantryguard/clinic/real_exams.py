@@ -40,9 +40,9 @@ LOCALISER_MARGIN_MM = 100.0
 
 # The protocol's name decides before the target region: a 'TAP' scan may name the abdomen alone.
 PROTOCOLS = (
-    (r"\b(TAP|CAP|TCAP)\b", "cap"),
+    (r"\b(TAP|CAP|TCAP|C/A/P)\b", "cap"),
     (r"CTPA|pulmonary|embol", "ctpa"),
-    (r"calcium|ca.?score", "calcium_score"),
+    (r"calcium|ca.?score|smart.?score", "calcium_score"),
     (r"coronar|CCTA|cardiac", "ccta"),
     (r"perfusion", "perfusion"),
     (r"sinus", "sinus"),
@@ -50,7 +50,7 @@ PROTOCOLS = (
     (r"l-?spine|lumbar", "l_spine"),
     (r"LDCT|screening", "chest_ldct"),
     (r"chest|thorax|lung", "chest"),
-    (r"abdo|pelvis|liver|colon", "abdomen_pelvis"),
+    (r"abdo|pelvis|liver|colon|kidney|KUB|renal", "abdomen_pelvis"),
     (r"head|brain|skull", "head"),
     (r"neck", "neck"),
 )
@@ -141,9 +141,13 @@ def exams_of(imported: Imported, scanner: Scanner) -> RealExams:
 
 def objective_of(event: Event) -> str | None:
     """Clinical objective from the protocol's name, else the target region, and the age; None if neither says."""
-    by_name = (name for pattern, name in PROTOCOLS if re.search(pattern, event.protocol, re.IGNORECASE))
-    found = next(by_name, None) or REGION_OBJECTIVES.get(event.region or "")
-    age = event.patient.age_years
+    return objective_named(event.protocol, event.region, event.patient.age_years)
+
+
+def objective_named(protocol: str, region: str | None, age: float | None) -> str | None:
+    """The same from a protocol's name, a region as in `REGION_OBJECTIVES` and an age in years."""
+    by_name = (name for pattern, name in PROTOCOLS if re.search(pattern, protocol, re.IGNORECASE))
+    found = next(by_name, None) or REGION_OBJECTIVES.get(region or "")
     return CHILD_OBJECTIVES.get(found, found) if found and age is not None and age < CHILD_BELOW_YEARS else found
 
 

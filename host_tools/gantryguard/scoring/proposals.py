@@ -1,0 +1,94 @@
+"""Corrections of refused rows: core's own search (`interposer.core.suggestion`), its probes judged in bulk.
+
+Each refused row has a search of its own. They run side by side: every round the next probe of each is taken, all are judged
+at once, and each search gets the verdict on its probe.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+
+from gantryguard.profiles.profile import Profile
+from gantryguard.scoring.bulk import BulkJudge, Findings, Whole
+from interposer.core.reasons import PASS
+from interposer.core.suggestion import Suggestion
+
+Proposal = tuple[int, int]  # slot and raw value
+
+
+class _Search(Suggestion):
+    """Core's search, but for the probe's values: they are made in bulk (`BulkJudge.corrected`)."""
+
+    def _prepare(self) -> None:
+        """Nothing to copy."""
+
+
+class _Desk:
+    """Stands where the search expects the judge: it has the findings of one row, and says of a probe what it was told."""
+
+    def __init__(self, findings: Findings, row: int, values: Sequence[int]) -> None:
+        self.exam = SimpleNamespace(size=len(values), trial=array("i", values))
+        self.command, self.blamed = int(findings.command[row]), int(findings.blamed[row])
+        self.limit, self.network = int(findings.limit[row]), int(findings.network[row])
+        self.output_at, self.expected = int(findings.output_at[row]), int(findings.expected[row])
+        self.answer = PASS
+
+    def assess(self, _values: array[int], _command: int) -> int:
+        """The verdict that the bulk judge gave."""
+        return self.answer
+
+
+Running = tuple[Any, _Desk]  # a search (core has no types on the host) and its desk
+
+
+def proposals(judge: BulkJudge, matrix: Whole, findings: Findings) -> dict[int, Proposal]:
+    """A correction that would pass, by row, for the rows that have one."""
+    searches = _searches(judge.profile, judge.parameters, matrix, findings)
+    found: dict[int, Proposal] = {}
+    while searches:
+        probing = _next_probes(searches)
+        if probing:
+            _tell(judge, matrix, probing)
+        for row, (search, _) in list(searches.items()):
+            if search.found:
+                found[row] = (search.slot, search.value)
+            if not search.active:
+                del searches[row]
+    return found
+
+
+def _searches(profile: Profile, command: int, matrix: Whole, findings: Findings) -> dict[int, Running]:
+    """A search for every row that was refused for its parameters and may have a correction."""
+    refused = (findings.verdict != PASS) & (findings.command == command) & (findings.blamed >= 0)
+    searches = {}
+    for row in np.flatnonzero(refused).tolist():
+        desk = _Desk(findings, row, matrix[row].tolist())
+        search: Any = cast(Any, _Search)(profile.package, desk)
+        if search.start():
+            searches[row] = (search, desk)
+    return searches
+
+
+def _next_probes(searches: dict[int, Running]) -> dict[int, Running]:
+    """Take each search to its next probe or to its end; those with a probe."""
+    for search, _ in searches.values():
+        while search.active and not search.probing:
+            search.step()
+    return {row: pair for row, pair in searches.items() if pair[0].probing}
+
+
+def _tell(judge: BulkJudge, matrix: Whole, probing: dict[int, Running]) -> None:
+    """Judge the probes and let each search know."""
+    rows = np.fromiter(probing, dtype=np.int64)
+    slots = np.array([search.slot for search, _ in probing.values()], dtype=np.int64)
+    values = np.array([search.value for search, _ in probing.values()], dtype=np.int64)
+    probes = judge.corrected(matrix[rows], slots, values, judge.parameters)
+    verdicts = judge.reassess(probes, judge.parameters).verdict.tolist()
+    for (search, desk), verdict in zip(probing.values(), verdicts, strict=True):
+        desk.answer = verdict
+        search.step()
