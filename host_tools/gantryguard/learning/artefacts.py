@@ -28,7 +28,7 @@ from gantryguard.profiles.profile import Profile
 CT = paths.MODELS / "ct"
 SEED = 1
 FEATURES, PACKAGE, GOLDEN, CARD = "features.toml", "package.bin", "golden.json", "MODEL_CARD.md"
-GOLDEN_ROWS = 100  # of each network; thousands more follow from the seed (`golden_inputs`)
+GOLDEN_ROWS = 300  # of each network; thousands more follow from the seed (`golden_inputs`)
 
 
 def contents(

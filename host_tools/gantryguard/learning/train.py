@@ -40,6 +40,7 @@ ERROR_UNIT = 64  # the error that output weights give to an error at the quantil
 ERROR_QUANTILE = 0.999
 BIAS_BYTES = 4
 LARGE_SEARCH = 6  # times as many normals are looked through for large patients
+CALIBRATION_SEED = 1000  # added to the seed of training
 FEWEST = 2_000  # normals that a group needs for a threshold of its own
 
 
@@ -57,7 +58,7 @@ class Recipe:
     free: mlp.Plan = FREE
     mend: mlp.Plan = MEND
     free_budget: float = 0.00003
-    mend_budget: float = 0.0002
+    mend_budget: float = 0.00025
     margin: float = 1.02
     normal_emphasis: float = 2.0
 
@@ -71,16 +72,23 @@ def train_profile(folder: Path, seed: int, say: mlp.Say | None = None, recipe: R
     recipe = recipe or Recipe()
     profile = Profile.load(folder)
     networks = list(compile_profile(folder).networks)
-    free, mender = networks
-    nets = [
-        _denoiser(profile, free, seed, recipe, _Part(say, 0.0, 0.1, free.name)),
-        _mender(profile, mender, seed, recipe, _Part(say, 0.1, 0.7, mender.name)),
-    ]
-    nets = calibrate(profile, networks, nets, seed + 1000, recipe)
+    layers = train_layers(folder, seed, say, recipe)
+    nets = [_finished(network, one) for network, one in zip(networks, layers, strict=True)]
+    nets = calibrate(profile, networks, nets, seed + CALIBRATION_SEED, recipe)
     check_size(nets)
     if say is not None:
         say(1.0, "networks trained")
     return nets
+
+
+def train_layers(folder: Path, seed: int, say: mlp.Say | None, recipe: Recipe) -> list[list[mlp.Dense]]:
+    """The layers of both networks as training leaves them, before they become integers."""
+    profile = Profile.load(folder)
+    free, mender = compile_profile(folder).networks
+    return [
+        _denoiser(profile, free, seed, recipe, _Part(say, 0.0, 0.1, free.name)),
+        _mender(profile, mender, seed, recipe, _Part(say, 0.1, 0.7, mender.name)),
+    ]
 
 
 @dataclass(frozen=True)
@@ -128,17 +136,17 @@ def _table(network: Network, matrix: Whole) -> Table:
     return Table(inputs, targets, group)
 
 
-def _denoiser(profile: Profile, network: Network, seed: int, recipe: Recipe, say: mlp.Say) -> TrainedNet:
+def _denoiser(profile: Profile, network: Network, seed: int, recipe: Recipe, say: mlp.Say) -> list[mlp.Dense]:
     """The context-free network, from normal commands alone."""
     clean = generate(recipe.normals, scanner=reference_scanner(), seed=seed)
     spoilt = spoil(clean, np.random.Generator(np.random.PCG64(seed)))
     wanted = gathered(profile, [network], clean)[0].targets.astype(np.int64)
     inputs = gathered(profile, [network], spoilt)[0].inputs.astype(np.int64)
     plan = replace(recipe.free, seed=seed)
-    return _finished(network, mlp.fit(inputs, wanted, _importance(wanted), plan, None, say))
+    return mlp.fit(inputs, wanted, _importance(wanted), plan, None, say)
 
 
-def _mender(profile: Profile, network: Network, seed: int, recipe: Recipe, say: mlp.Say) -> TrainedNet:
+def _mender(profile: Profile, network: Network, seed: int, recipe: Recipe, say: mlp.Say) -> list[mlp.Dense]:
     """The context-sensitive network, from normals and from anomalies that no limit refuses."""
     taught = lessons.lesson(recipe.lesson, reference_scanner(), seed)
     seen = gathered(profile, [network], taught.seen)[0]
@@ -150,8 +158,7 @@ def _mender(profile: Profile, network: Network, seed: int, recipe: Recipe, say: 
     passed = tuple(slots.index(target.row.slot) for target in network.targets)
     plan = replace(recipe.mend, seed=seed + 1, passed=passed)
     emphasis = np.where(taught.is_normal[keep], recipe.normal_emphasis, 1.0)
-    layers = mlp.fit(inputs, wanted, np.ones(wanted.shape[1]), plan, None, say, emphasis)
-    return _finished(network, layers)
+    return mlp.fit(inputs, wanted, np.ones(wanted.shape[1]), plan, None, say, emphasis)
 
 
 def alarms(pipeline: Pipeline, commands: Commands) -> NDArray[np.bool_]:
@@ -177,11 +184,11 @@ def _importance(targets: Whole) -> mlp.Real:
 
 def calibrate(profile: Profile, networks: list[Network], nets: list[TrainedNet], seed: int, recipe: Recipe) -> list[TrainedNet]:
     """Weights of the errors and thresholds by group, from normals that the training never saw."""
-    pieces = list(_held_out(profile, networks, seed, recipe.held_out))
+    pieces = list(held_out(profile, networks, seed, recipe.held_out))
     return [_calibrated(net, [piece[index] for piece in pieces], recipe) for index, net in enumerate(nets)]
 
 
-def _held_out(profile: Profile, networks: list[Network], seed: int, count: int) -> Iterator[list[Table]]:
+def held_out(profile: Profile, networks: list[Network], seed: int, count: int) -> Iterator[list[Table]]:
     """Normals in pieces, objectives in equal numbers, so that rare ones are known as well; then large patients."""
     objectives = list(profile.codes("objective"))
     share = count // len(objectives)
@@ -204,14 +211,19 @@ def _calibrated(net: TrainedNet, pieces: list[Table], recipe: Recipe) -> Trained
     groups = np.concatenate([piece.groups for piece in pieces])
     thresholds = net.thresholds.copy()
     budget = recipe.budget(net.name)
-    fewest = min(FEWEST, len(scores) // (4 * net.thresholds.shape[0]))
-    thresholds[:, 0] = _threshold(scores, budget, recipe.margin)
-    for group in np.flatnonzero(np.bincount(groups) >= max(fewest, 1)):
-        thresholds[group, 0] = _threshold(scores[groups == group], budget, recipe.margin)
+    thresholds[:, 0] = threshold_of(scores, budget, recipe.margin)
+    for group in known_groups(groups, len(thresholds)):
+        thresholds[group, 0] = threshold_of(scores[groups == group], budget, recipe.margin)
     return TrainedNet(net.name, net.layers, thresholds, weights)
 
 
-def _threshold(scores: Whole, budget: float, margin: float) -> int:
+def known_groups(groups: Whole, count: int) -> Whole:
+    """The groups, of `count`, with enough normals for a threshold of their own."""
+    fewest = max(min(FEWEST, len(groups) // (4 * count)), 1)
+    return np.flatnonzero(np.bincount(groups) >= fewest)
+
+
+def threshold_of(scores: Whole, budget: float, margin: float) -> int:
     """The score that at most the budget's share of these normals exceeds, with a margin for those not seen."""
     ranked = np.sort(scores)[::-1]
     return int(ranked[min(int(len(ranked) * budget), len(ranked) - 1)] * margin)
