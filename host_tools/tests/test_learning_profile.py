@@ -137,9 +137,9 @@ def test_training_tells_its_progress(folder: Path) -> None:
 
 def test_thresholds_hold_the_budget_on_what_they_were_set_by() -> None:
     scores = np.arange(10_000, dtype=np.int64)
-    threshold = train._threshold(scores, 0.001, 1.0)
+    threshold = train.threshold_of(scores, 0.001, 1.0)
     assert (scores > threshold).mean() == 0.001
-    assert train._threshold(scores, 0.001, 1.1) == int(threshold * 1.1)
+    assert train.threshold_of(scores, 0.001, 1.1) == int(threshold * 1.1)
 
 
 def test_networks_never_block_and_fit_the_device(nets: list[TrainedNet]) -> None:
