@@ -14,7 +14,7 @@ from gantryguard.clinic.commands import Commands
 from gantryguard.clinic.generator import generate_at_sites, site_effect
 from gantryguard.clinic.scanner import reference_scanner
 from gantryguard.errors import UserError
-from gantryguard.learning import ranges, red_team, sites
+from gantryguard.learning import proposals, ranges, red_team, sites, trial
 from gantryguard.learning.commission import FEWEST_EXAMS, commission
 from gantryguard.learning.pipeline import Pipeline, nets_of
 from gantryguard.learning.site_exams import read_exams
@@ -87,6 +87,15 @@ def test_the_red_team_finds_only_what_passes_and_no_high_dose(shipped: Profile) 
     assert not pipeline.judge(passing).is_alarm().any()
     assert max(find.ratio for find in finds if find.aim == "most dose") <= 1.25
     assert all(find.value >= find.normal for find in finds if find.aim == "most dose")
+
+
+def test_proposals_pass_and_are_mostly_usual(shipped: Profile) -> None:
+    test = trial.trial(trial.Sample(normals=9000, per_kind=12, seed=620_000))
+    figures = proposals.measure(shipped, test)
+    assert figures["refused"] > 200
+    assert figures["proposed"] > 0.6
+    assert figures["usual"] > 0.8
+    assert figures["dose_within_25_percent"] > 0.6
 
 
 def test_without_a_guard_the_red_team_would_get_far() -> None:

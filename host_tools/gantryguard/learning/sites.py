@@ -64,5 +64,5 @@ def commissioned_trials(folder: Path, nets: Sequence[TrainedNet], count: int) ->
         normals, sources = scans_of(site, TESTED, site + 50), scans_of(site, TESTED, site + 90)
         made = make_anomalies(sources, site, per_kind=PER_KIND)
         places = np.full(len(normals), site), np.full(len(made.commands), site)
-        pairs.append((profile, Trial(normals, places[0], made, places[1])))
+        pairs.append((profile, Trial(normals, places[0], made, places[1], sources)))
     return pairs

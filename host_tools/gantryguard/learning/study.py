@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gantryguard.learning import baselines, ceiling, evaluate, sites, train
+from gantryguard.learning import baselines, ceiling, evaluate, proposals, red_team, sites, train
 from gantryguard.learning import trial as trials
 from gantryguard.learning.evaluate import Outcome
 from gantryguard.learning.floats import FloatDetector
@@ -57,6 +57,8 @@ def study(folder: Path, profile: Profile, say: Say, scope: Scope | None = None) 
         "seeds": [_of_seed(seed, part) for seed, part in zip(scope.seeds, parts, strict=True)],
         **metrics,
         "commissioned": local,
+        "proposals": proposals.measure(profile, tests[0]),
+        "red_team": [vars(find) for find in red_team.attack(pipeline)],
         "baselines": compared,
         "better_than_baselines": _better(metrics, compared),
         "float_vs_int8": _float(exact.outcome(whole, tests), metrics),

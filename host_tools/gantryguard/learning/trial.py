@@ -47,6 +47,7 @@ class Trial:
     place: Whole
     anomalies: Anomalies
     anomaly_place: Whole
+    sources: Commands  # what the anomalies were made from: `anomalies.origin` are rows of it
 
 
 @dataclass(frozen=True)
@@ -82,10 +83,11 @@ def trial(sample: Sample) -> Trial:
     count = int(sample.normals * LOCALISER_SHARE)
     plans = generate(count, scanner=reference_scanner(), seed=sample.seed + 99, localiser_share=1.0)
     sources, source_place = at_sites(sample.normals, sample.seed + 200)
-    made = make_anomalies(Commands.concat([sources, plans]), sample.seed + 400, per_kind=sample.per_kind)
+    before = Commands.concat([sources, plans])
+    made = make_anomalies(before, sample.seed + 400, per_kind=sample.per_kind)
     elsewhere = np.full(count, -1)
     origin = np.concatenate([source_place, elsewhere])[made.origin]
-    return Trial(Commands.concat([normals, plans]), np.concatenate([place, elsewhere]), made, origin)
+    return Trial(Commands.concat([normals, plans]), np.concatenate([place, elsewhere]), made, origin, before)
 
 
 def judged(pipeline: Pipeline, commands: Commands) -> Verdicts:
