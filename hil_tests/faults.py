@@ -16,23 +16,23 @@ from gantryguard.rig.clock import MS
 
 # Everything that the loop calls, by module, class and method.
 METHODS = {
-    "bridge.Bridge": "idle_ms pause_us step _tend _from_console _feed_forward _frame _record_verdict _carry_out _send "
-    "_from_gantry _follow _reply _flush_replies _note_bad _show _enter",
-    "core.verdict.Judge": "judge assess accept follow",
+    "bridge.Bridge": "idle_ms is_quiet step _carry _way _frame _offer _strobe _tend _record_verdict _carry_out _send _reply "
+    "_flush_replies _give_up _show _enter",
+    "core.verdict.Judge": "hear assess accept",
     "core.gate.Gate": "offer tick",
-    "core.link.Deframer": "feed",
     "core.suggestion.Suggestion": "start step",
     "hal.panel.Keys": "read",
     "hal.panel.Lamp": "show",
-    "hal.ports.Port": "take send",
+    "hal.ports.Port": "has_lost room transmit finish",
     "hal.relay.Relay": "agrees settle",
+    "hal.wake.Wake": "arm_timer ioctl",
     "service.events.Events": "add",
     "service.maintenance.Maintenance": "pending pump",
     "service.status.Status": "status",
 }
 CALLBACKS = [f"{place}.{name}" for place, names in METHODS.items() for name in names.split()]
 # What else may be raised, in the judging of a frame.
-JUDGING = "core.verdict.Judge.judge"
+JUDGING = "core.gate.Gate.offer"
 KINDS = {
     "ZeroDivisionError": "1 // 0",
     "MemoryError": "bytearray(100)",
@@ -50,12 +50,12 @@ armed = [-1]
 def deeper():
     deeper()
 from interposer.bridge import Bridge
-right_frame = Bridge._frame
+right_carry = Bridge._carry
 def arming(self, now):
+    right_carry(self, now)
     if armed[0] < 0:
         armed[0] = self.forward.frame[3]
-    right_frame(self, now)
-Bridge._frame = arming
+Bridge._carry = arming
 """
 PLANT = """
 from interposer.{module} import {owner}
@@ -91,17 +91,19 @@ def patch() -> str:
 
 
 def provoke(guard: Guard, number: int) -> None:
-    """Begin to send what reaches every callback: passes, a hold with its proposal, a block with its reply, a request."""
+    """Begin to send what reaches every callback: a pass, a hold by a network with its proposal, a block with its reply, a stop
+    through the open relay, a frame that breaks off, a request."""
     pico = guard.pico
-    held = cases.abdomen(kvp=140, ma=560, rotation_s=0.8, pitch=0.8, scan_length_mm=460).parameters
     guard.sequence = number - 1
     pico.console_in.send(guard.frame("keep_alive"))  # the first frame may have any number: this one chooses the fault
     rest = (
-        guard.frame("exam_context", cases.VERY_OBESE),
-        guard.frame("scan_parameters", held),
+        guard.frame("exam_context", cases.ADULT),
+        guard.frame("scan_parameters", cases.abdomen(kvp=140, ma=500).parameters),
         guard.frame("keep_alive", step=100),
+        guard.frame("stop"),
+        guard.frame("keep_alive")[:-2],
     )
-    for at_ms, frame in zip((20, 40, 110), rest, strict=True):
+    for at_ms, frame in zip((20, 40, 110, 130, 150), rest, strict=True):
         pico.clock.call_at(pico.now_ns + at_ms * MS, partial(pico.console_in.send, frame))
     pico.clock.call_at(pico.now_ns + 5 * MS, partial(pico.gantry_in.send, guard.profile.encode("status", 1, {})))
     pico.clock.call_at(pico.now_ns + 70 * MS, lambda: pico.maintenance.send(b"status\n"))

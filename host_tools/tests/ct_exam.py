@@ -40,12 +40,12 @@ CHILD = {"age_years": 4, "weight_kg": 15, "height_cm": 100}
 
 
 def ready(context: Mapping[str, Any] | None = None, technique: Mapping[str, Any] | None = None) -> Desk:
-    """An exam whose context, and technique if one is given, were let through."""
+    """An exam whose context, and technique if one is given, were let through (an unusual one by the technologist)."""
     desk = Desk(ct())
     assert desk.send("exam_context", CONTEXT | dict(context or {})) == PASS
     move(desk, MOVE["table_position_mm"])
     if technique is not None:
-        assert desk.send("scan_parameters", stated(ct(), technique)) == PASS
+        desk.insist("scan_parameters", stated(ct(), technique))
     return desk
 
 

@@ -6,16 +6,18 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from sklearn.ensemble import HistGradientBoostingClassifier
 
 from gantryguard.clinic import schema
 from gantryguard.clinic.anomalies import make_anomalies
 from gantryguard.clinic.anomaly_kinds import KINDS
 from gantryguard.clinic.commands import Commands, FloatArray
+from gantryguard.clinic.dose_check import notification_mgy
 from gantryguard.clinic.envelope import consistent, executable, violations
 from gantryguard.clinic.generator import generate
 from gantryguard.clinic.scanner import BoolArray, reference_scanner
 from gantryguard.clinic.tamper import Kind
-from gantryguard.clinic.tampering import notification_mgy
+from gantryguard.clinic.tampering import highest_usual_mgy
 
 SCANNER = reference_scanner()
 NORMALS = generate(60_000, scanner=SCANNER, seed=21)
@@ -72,17 +74,21 @@ CHECKS: dict[str, Check] = {
     "length_beyond_travel": lambda _, a: a["scan_length_mm"] > SCANNER.table_travel_mm,
     "length_unit_slip": lambda b, a: np.isclose(a["scan_length_mm"], 10 * b["scan_length_mm"]),
     "tube_heat": lambda _, a: a["rotations"] > SCANNER.rotations_max,
-    "above_notification": lambda _, a: a["ctdivol_mgy"] > notification_mgy(a),
+    "above_notification": lambda _, a: a["ctdivol_mgy"] > notification_mgy(a.columns),
     "above_alert": lambda _, a: a["ctdivol_mgy"] > 1000,
     "perfusion_eightfold": computed("ctdivol_mgy", 7.5, 8.5),
     "slab_repeated": lambda _, a: (a["scan_mode"] == schema.STATIONARY) & (a["rotations"] >= 10),
+    "beyond_practice": lambda _, a: a["ctdivol_mgy"] > 1.4 * highest_usual_mgy(a),
+    "just_beyond_practice": lambda _, a: within(a["ctdivol_mgy"] / highest_usual_mgy(a), 0.94, 1.6),
     "dose_tripled": computed("ctdivol_mgy", 3.3, 3.8),
+    "table_stalled": lambda _, a: a["pitch"] <= 0.05,
+    "localiser_at_500_ma": lambda _, a: (a["scan_mode"] == schema.LOCALISER) & (a["ma"] >= 400),
     "dose_crept": computed("ctdivol_mgy", 1.45, 1.55),
     "adult_abdomen_on_child": lambda b, a: (a["age_years"] < 8) & computed("ctdivol_mgy", 1.29, 99)(b, a),
-    "adult_head_on_infant": lambda b, a: (a["age_years"] < 2) & computed("ctdivol_mgy", 1.29, 9)(b, a),
+    "adult_head_on_infant": lambda _, a: (a["age_years"] < 1) & within(SCANNER.ctdivol_mgy(a), 39, 60),
     "adult_chest_on_child": lambda b, a: within(a["age_years"], 8, 12.99) & computed("ctdivol_mgy", 1.29, 99)(b, a),
     "adult_length_on_child": lambda b, a: a["scan_length_mm"] >= 1.25 * b["scan_length_mm"],
-    "head_technique_on_abdomen": lambda _, a: (SCANNER.ctdivol_mgy(a) > 12) & (a["phantom_cm"] == 32),
+    "head_technique_on_abdomen": lambda _, a: (SCANNER.ctdivol_mgy(a) > 42) & (a["phantom_cm"] == 32),
     "spine_technique_on_chest": computed("ctdivol_mgy", 1.29, 99),
     "abdomen_technique_on_head": lambda _, a: (a["scan_mode"] == schema.HELICAL) & (a["phantom_cm"] == 16),
     "obese_technique_on_slim": computed("ctdivol_mgy", 1.5, 4),
@@ -93,7 +99,7 @@ CHECKS: dict[str, Check] = {
     "slow_embolism": lambda b, a: (a["pitch"] == 0.5) & (SCANNER.exposure_s(a) > 2 * SCANNER.exposure_s(b)),
     "trunk_of_1500_mm": lambda _, a: within(a["scan_length_mm"], 1450, 1550),
     "calcium_at_100_kv": lambda _, a: a["kvp"] == 100,
-    "pregnant_at_high_dose": lambda b, a: (a["pregnant"] == 1) & computed("ctdivol_mgy", 1.55, 2.05)(b, a),
+    "pregnant_abdomen": lambda b, a: (a["pregnant"] == 1) & (b["pregnant"] == 0),
     "pelvis_in_embolism_scan": lambda b, a: (a["scan_length_mm"] == b["scan_length_mm"] + 150) & (a["pregnant"] == 1),
     "starved_abdomen": lambda _, a: a["ctdivol_mgy"] < 1.65,
     "starved_head": lambda _, a: a["ctdivol_mgy"] < 16,
@@ -147,9 +153,51 @@ def test_labels_fit_the_kinds() -> None:
     assert len(MADE.names) == len(MADE.commands) == len(MADE.classes) == len(MADE.blamed) == len(MADE.grades)
     for name, group, grade, blamed in zip(MADE.names, MADE.classes, MADE.grades, MADE.blamed, strict=True):
         kind = BY_NAME[name]
-        assert (group, grade, blamed) == (kind.group, kind.grade, kind.blamed)
-    assert {kind.group for kind in KINDS} == {*(f"CF{n}" for n in range(1, 4)), *(f"CS{n}" for n in range(1, 9))}
-    assert all(kind.blamed in schema.NAMES and 1 <= kind.grade <= 5 for kind in KINDS)
+        assert (group, grade) == (kind.group, kind.grade)
+        assert blamed in schema.NAMES
+        assert kind.blamed in ("", blamed)
+    assert {kind.group for kind in KINDS} == {*(f"CF{n}" for n in range(1, 5)), *(f"CS{n}" for n in range(1, 9))}
+    assert all(1 <= kind.grade <= 5 for kind in KINDS)
+
+
+def test_a_garbled_field_is_named_and_alone() -> None:
+    for name in ("bit_flipped", "bit_flipped_low", "bytes_swapped"):
+        before, after = pairs(name)
+        blamed = [field for made, field in zip(MADE.names, MADE.blamed, strict=True) if made == name]
+        assert len(set(blamed)) > 3
+        for row, field in enumerate(blamed):
+            assert [n for n in schema.NAMES if before[n][row] != after[n][row]] == [field]
+
+
+IRRELEVANT = ("age_years", "sex", "weight_kg", "height_cm", "contrast", "ma", "scan_length_mm", "ctdivol_mgy", "dlp_mgycm")
+
+
+def decimals(commands: Commands) -> np.ndarray:
+    """What no anomaly is about: how numbers are rounded, what is missing, where a command stands in the list."""
+    columns = [np.round(commands[name] * 1000) % 1000 for name in IRRELEVANT]
+    columns += [np.isnan(commands[name]) for name in schema.NAMES]
+    return np.column_stack(columns)
+
+
+def test_nothing_but_the_anomaly_tells_an_anomaly() -> None:
+    """A classifier on rounding and missing values stays at chance for kinds that a console would enter."""
+    runs = np.array([BY_NAME[name].runs for name in MADE.names])
+    after = MADE.commands.take(runs)
+    before = NORMALS.take(MADE.origin[runs])
+    inputs = np.concatenate([decimals(before), decimals(after)])
+    labels = np.arange(len(inputs)) >= len(before)
+    order = np.random.default_rng(3).permutation(len(inputs))
+    learnt, asked = order[::2], order[1::2]
+    forest = HistGradientBoostingClassifier(max_iter=60, random_state=1).fit(inputs[learnt], labels[learnt])
+    right = (forest.predict(inputs[asked]) == labels[asked]).mean()
+    assert abs(right - 0.5) < 0.06
+
+
+def test_the_patient_is_the_normal_ones() -> None:
+    before = NORMALS.take(MADE.origin)
+    for name in schema.CONTEXT:
+        if name != "pregnant":
+            np.testing.assert_array_equal(before[name], MADE.commands[name])
 
 
 def test_the_seed_determines_the_anomalies() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from gantryguard.clinic import schema
 from gantryguard.clinic.commands import Commands
+from gantryguard.clinic.dose_check import notification_mgy
 from gantryguard.clinic.envelope import violations
 from gantryguard.clinic.exams import PHASES_MAX, Exam, exam_of, generate_exams
 from gantryguard.clinic.generator import generate
@@ -102,7 +103,9 @@ def test_one_site_spreads_less_than_all_sites() -> None:
         chest = generate(8_000, scanner=SCANNER, seed=3, objectives=["chest"], localiser_share=0, **site)
         return float(np.std(np.log(chest["ctdivol_mgy"])))
 
-    assert 0.25 < spread(site_seed=1) < spread() < 0.5
+    one_site, all_sites = spread(site_seed=1), spread()
+    assert 0.25 < one_site < 0.52  # within a scanner of CT-RATE
+    assert one_site < all_sites < 0.6
 
 
 def test_doses_rise_with_the_patients_size() -> None:
@@ -122,13 +125,26 @@ def test_patients_are_plausible_up_to_the_very_obese() -> None:
 
 
 def test_pregnancy_is_flagged_rarely_and_lowers_the_dose_a_little() -> None:
-    commands = generate(200_000, scanner=SCANNER, seed=4, objectives=["abdomen_pelvis"], localiser_share=0)
+    commands = generate(200_000, scanner=SCANNER, seed=4, objectives=["ctpa"], localiser_share=0)
     women = commands.take((commands["sex"] == schema.FEMALE) & (commands["age_years"] >= 15) & (commands["age_years"] <= 50))
     flagged = women["pregnant"] == 1
     assert flagged.mean() == pytest.approx(0.02, abs=0.005)
     assert commands["pregnant"].sum() == flagged.sum()
     ratio = np.exp(np.diff([np.log(women["ctdivol_mgy"][rows]).mean() for rows in (~flagged, flagged)]))
     assert ratio == pytest.approx(0.85, abs=0.08)
+
+
+def test_no_beam_through_an_unborn_child_is_normal() -> None:
+    barred = [schema.OBJECTIVES[name] for name in tables().general["never_pregnant"]]
+    assert not NORMALS["pregnant"][np.isin(NORMALS["objective"], barred)].any()
+    assert NORMALS["pregnant"].any()
+
+
+def test_most_notifications_are_heeded() -> None:
+    commands = scans("l_spine")
+    above = commands["ctdivol_mgy"] > notification_mgy(commands.columns)
+    assert 0 < above.mean() < 0.002
+    assert (commands["ctdivol_mgy"] > 0.8 * notification_mgy(commands.columns)).mean() > 3 * above.mean()
 
 
 def test_only_axial_heads_are_tilted() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from array import array
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from gantryguard.clinic.commands import Commands
 from gantryguard.clinic.generator import generate
 from gantryguard.clinic.scanner import reference_scanner
 from gantryguard.errors import UserError
-from gantryguard.learning import artefacts, evaluate, features, onnx_graph, reference, train
+from gantryguard.learning import artefacts, evaluate, features, lessons, onnx_graph, ranges, reference, stats, train, trial
 from gantryguard.learning.pipeline import Pipeline, nets_of
 from gantryguard.profiles.nets import TrainedLayer, TrainedNet
 from gantryguard.profiles.package import build, compile_profile
@@ -26,7 +27,21 @@ from interposer.core import network as core
 from interposer.core.reasons import ABNORMAL, ABNORMAL_FOR_CONTEXT, BAD_FIELD, BLOCK, PASS
 from interposer.core.verdict import Judge
 
-SMALL = train.Recipe(normals=6000, held_out=18 * 300, epochs=2)
+
+def recipe(rows: int, epochs: int, held_out: int = 300) -> train.Recipe:
+    """A training that takes seconds."""
+    whole = train.Recipe()
+    return replace(
+        whole,
+        normals=rows,
+        lesson=lessons.Amounts(normals=rows, per_kind=max(rows // 100, 2), blind=rows),
+        held_out=18 * held_out,
+        free=replace(whole.free, epochs=epochs),
+        mend=replace(whole.mend, epochs=epochs),
+    )
+
+
+SMALL = recipe(6000, 2)
 GOLDEN_IN_TEST = 10_000
 IN_CORE = 600
 
@@ -70,25 +85,36 @@ def test_features_follow_from_the_protocol_table() -> None:
 def test_every_network_is_declared_as_compiled(folder: Path) -> None:
     compiled = compile_profile(folder).networks
     assert [network.name for network in compiled] == [declared.name for declared in features.NETWORKS]
-    assert [train.is_denoising(network) for network in compiled] == [True] + [False] * (len(compiled) - 1)
+    assert [network.name for network in compiled] == [features.CONTEXT_FREE, features.CONTEXT_MENDER]
 
 
-def test_usual_dose_and_length_are_those_of_the_generator(folder: Path) -> None:
-    """Without spread the generator's dose is the expected one: the median excess is about 0 for every objective."""
+def test_ranges_hold_nearly_all_normals_of_other_seeds(folder: Path) -> None:
+    """The rows of the device say of dose and length what the ranges were found by."""
     profile = Profile.load(folder)
     for name in schema.OBJECTIVES:
-        commands = generate(800, scanner=reference_scanner(), seed=3, objectives=(name,), localiser_share=0)
+        commands = generate(4000, scanner=reference_scanner(), seed=3, objectives=(name,), localiser_share=0)
         matrix = profile.matrix_from(commands.columns)
         profile.evaluate(matrix, train.COMMAND)
-        excess = np.median(matrix[:, profile.slot("excess_dose")]) / 1024
-        assert abs(excess) < 0.15, name  # octaves; a protocol that is asked for more than the tube gives is lower
-        longer = np.median(matrix[:, profile.slot("n_length")] - matrix[:, profile.slot("n_usual_length")])
-        assert abs(longer) <= 10 or name == "perfusion", name  # axial lengths are whole increments
+        found = ranges.generated()
+        ratio = ranges.dose_ratio(commands, name, objectives.tables(), reference_scanner()) / found.dose[name].middle
+        octaves = matrix[:, profile.slot("log_dose_excess")] / 1024
+        np.testing.assert_allclose(octaves, np.log2(ratio), atol=0.02)
+        assert (matrix[:, profile.slot("dose_error")] != 0).mean() < 0.003, name
+        assert (matrix[:, profile.slot("length_error")] != 0).mean() < 0.003, name
 
 
-def test_no_predicting_network_sees_what_it_is_to_say() -> None:
-    for declared in features.NETWORKS[1:]:
-        assert not set(declared.inputs) & set(declared.targets)
+def test_an_excess_beyond_the_range_is_an_error_of_its_own_size(folder: Path) -> None:
+    profile = Profile.load(folder)
+    commands = generate(200, scanner=reference_scanner(), seed=3, objectives=("abdomen_pelvis",), localiser_share=0)
+    matrix = profile.matrix_from(commands.replace(ma=commands["ma"] * 12).columns)
+    profile.evaluate(matrix, train.COMMAND)
+    np.testing.assert_array_equal(matrix[:, profile.slot("dose_error")], matrix[:, profile.slot("log_dose_excess")])
+    assert (matrix[:, profile.slot("dose_error")] > 1024).all()
+
+
+def test_the_mender_passes_on_what_it_mends() -> None:
+    mender = features.NETWORKS[1]
+    assert set(mender.targets) <= set(mender.inputs)
 
 
 # ---- training
@@ -104,16 +130,16 @@ def test_training_is_reproducible(folder: Path, nets: list[TrainedNet]) -> None:
 
 def test_training_tells_its_progress(folder: Path) -> None:
     told: list[float] = []
-    train.train_profile(folder, 5, lambda done, _text: told.append(done), train.Recipe(normals=600, held_out=18 * 20, epochs=1))
+    train.train_profile(folder, 5, lambda done, _text: told.append(done), recipe(600, 1, 20))
     assert told == sorted(told)
     assert told[-1] == 1.0
 
 
 def test_thresholds_hold_the_budget_on_what_they_were_set_by() -> None:
     scores = np.arange(10_000, dtype=np.int64)
-    threshold = train._threshold(scores, train.Recipe(budget=0.001, margin=1.0))
+    threshold = train.threshold_of(scores, 0.001, 1.0)
     assert (scores > threshold).mean() == 0.001
-    assert train._threshold(scores, train.Recipe(budget=0.001, margin=1.1)) == int(threshold * 1.1)
+    assert train.threshold_of(scores, 0.001, 1.1) == int(threshold * 1.1)
 
 
 def test_networks_never_block_and_fit_the_device(nets: list[TrainedNet]) -> None:
@@ -215,25 +241,45 @@ def test_ten_thousand_vectors_agree_in_three_runtimes(profile: Profile) -> None:
 )
 def test_clopper_pearson(hits: int, trials: int, low: float, high: float) -> None:
     """Against tabulated values (quantiles of the beta distribution)."""
-    assert evaluate.interval(hits, trials) == pytest.approx((low, high), abs=1e-6)
+    assert stats.interval(hits, trials) == pytest.approx((low, high), abs=1e-6)
 
 
 def test_clopper_pearson_with_many_trials() -> None:
     """Mid-range of 400,000 trials: the Poisson limits for 33 are 22.7 and 46.3."""
-    low, high = evaluate.interval(33, 400_000)
+    low, high = stats.interval(33, 400_000)
     assert low * 400_000 == pytest.approx(22.716, abs=0.02)
     assert high * 400_000 == pytest.approx(46.344, abs=0.02)
 
 
+def test_f1_is_that_of_equal_numbers() -> None:
+    assert stats.f1(1.0, 0.0) == 1.0
+    assert stats.f1(0.5, 0.0) == pytest.approx(2 / 3, abs=1e-6)
+    assert stats.f1(0.9, 0.1) == pytest.approx(0.9)
+    assert stats.f1(0.0, 0.3) == 0.0
+
+
+def test_test_sets_are_of_other_sites_and_in_equal_numbers() -> None:
+    test = trial.trial(trial.Sample(normals=1800, per_kind=3, seed=5000))
+    assert set(np.bincount(test.normals["objective"].astype(int))[1:]) >= {100}
+    assert set(test.place.tolist()) - {-1} <= set(trial.sites_of(5000))
+    assert not set(trial.sites_of(5000)) & set(trial.sites_of(6000))
+    assert len(test.anomaly_place) == len(test.anomalies.commands)
+
+
+def test_every_command_has_a_patient_group() -> None:
+    assert set(trial.patient_groups(normals(20_000))) == set(trial.PATIENT_GROUPS)
+
+
 def test_evaluation_counts_what_the_pipeline_says(profile: Profile) -> None:
-    sample = evaluate.Sample(normals=3000, per_kind=5, sources=4000, seed=11)
+    sample = trial.Sample(normals=3600, per_kind=5, seed=11_000)
     metrics = evaluate.evaluate(profile, sample)
     overall, contexts = metrics["overall"], metrics["contexts"]
     assert isinstance(overall, dict)
     assert isinstance(contexts, list)
-    assert [context["objective"] for context in contexts] == list(schema.OBJECTIVES)
-    assert sum(context["normals"] for context in contexts) == overall["normals"] == 3000
-    alarms = Pipeline(profile).judge(generate(3000, scanner=reference_scanner(), seed=11)).is_alarm()
+    names = [(name, "all") for name in schema.OBJECTIVES] + [("all", name) for name in trial.PATIENT_GROUPS]
+    assert [(context["objective"], context["group"]) for context in contexts] == names
+    assert sum(context["normals"] for context in contexts) == 2 * overall["normals"] == 2 * 3780
+    alarms = Pipeline(profile).judge(trial.trial(sample).normals).is_alarm()
     assert overall["false_alarm_rate"] == pytest.approx(alarms.mean(), abs=1e-6)
     assert sum(overall["false_alarms"].values()) == alarms.sum()
     assert overall["recall_by_class"]["CF1"] == 1.0
@@ -263,17 +309,30 @@ def test_committed_golden_vectors_hold(committed: Profile) -> None:
         assert worst.tolist() == vectors["worst"]
 
 
-def test_committed_networks_are_good_enough(committed: Profile) -> None:
-    """Few false alarms of the networks, and gross anomalies are found: floors a little under the model card's figures."""
-    metrics = evaluate.evaluate(committed, evaluate.Sample(normals=60_000, per_kind=60, sources=30_000, seed=900_000))
-    overall = metrics["overall"]
+def test_the_committed_detector_meets_its_aims(committed: Profile) -> None:
+    """F1 of grades 1 to 3 in every context, and false alarms; floors a little under the model card's figures."""
+    metrics = evaluate.evaluate(committed, trial.Sample(normals=120_000, per_kind=400, seed=900_000))
+    overall, contexts = metrics["overall"], metrics["contexts"]
     assert isinstance(overall, dict)
-    assert overall["false_alarm_rate_networks"] <= 0.0003
-    recall = overall["recall_by_grade"]
-    assert recall["1"] >= 0.99
-    assert recall["2"] >= 0.88
-    assert recall["3"] >= 0.9
-    assert overall["f1_grades_1_3"] >= 0.93
+    assert isinstance(contexts, list)
+    assert overall["false_alarm_rate"] <= 0.001
+    assert all(context["false_alarm_rate"] <= 0.003 for context in contexts)
+    assert {f"{c['objective']}/{c['group']}" for c in contexts if c["f1_grades_1_3"] < 0.995} == set()
+    assert overall["recall_by_grade"]["4"] >= 0.75
+    assert overall["recall_by_grade"]["5"] >= 0.45
+
+
+def test_the_committed_detector_fits_the_device(committed: Profile) -> None:
+    nets = nets_of(committed)
+    assert sum(net.macs for net in nets) <= 4500
+    assert committed.program(train.COMMAND)[1] <= 230  # rows evaluated for a command
+
+
+def test_the_right_field_is_blamed(committed: Profile) -> None:
+    blame = evaluate.evaluate(committed, trial.Sample(normals=36_000, per_kind=150, seed=910_000))["blame"]
+    assert isinstance(blame, dict)
+    assert blame["grades_1_3"] >= 0.95
+    assert blame["grade_4"] >= 0.8
 
 
 def test_check_names_what_differs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -286,9 +345,8 @@ def test_check_names_what_differs(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 
 
 def test_artefacts_are_reproducible(folder: Path) -> None:
-    recipe = train.Recipe(normals=1000, held_out=18 * 50, epochs=1)
-    sample = evaluate.Sample(normals=1000, per_kind=3, sources=3000, seed=11)
-    first, second = (artefacts.contents(folder, 2, None, recipe, sample) for _ in range(2))
+    sample = trial.Sample(normals=1800, per_kind=3, seed=11_000)
+    first, second = (artefacts.contents(folder, 2, None, recipe(1000, 1, 50), sample) for _ in range(2))
     assert first == second
     assert set(first) == {"features.toml", "package.bin", "golden.json", "MODEL_CARD.md"} | {
         f"{declared.name}.onnx" for declared in features.NETWORKS

@@ -48,6 +48,33 @@ def test_learns_to_mend() -> None:
     assert np.abs(mended - rows[:, 0]).mean() < 0.5 * np.abs(wrong[:, 0] - rows[:, 0]).mean()
 
 
+def test_a_network_that_passes_its_inputs_on_learns_only_what_to_add() -> None:
+    """Untrained it repeats them; trained it changes the one that is wrong; the fixed weights stay as they are."""
+    rows = data()
+    wrong = rows.copy()
+    wrong[::3, 0] = 127 - wrong[::3, 0]
+    plan = mlp.Plan((20, 14), 0, 64, seed=3, passed=tuple(range(8)))
+    ones = np.ones(8)
+    assert np.array_equal(reference.infer(as_net(mlp.fit(wrong, rows, ones, plan)), wrong), wrong)
+    layers = mlp.fit(wrong, rows, ones, mlp.Plan((20, 14), 20, 64, 0.001, 3, tuple(range(8))))
+    outputs = reference.infer(as_net(layers), wrong)
+    assert np.abs(outputs - rows)[::3, 0].mean() < 0.5 * np.abs(wrong - rows)[::3, 0].mean()
+    for layer in layers:
+        assert layer.frozen is not None
+        assert set(layer.weights[layer.frozen].tolist()) == {0.0, 1.0}
+
+
+def test_rows_of_more_weight_are_learnt_better() -> None:
+    rows = data()
+    targets = rows.copy()
+    targets[::2] = 127 - targets[::2]
+    for chosen in (0, 1):
+        emphasis = np.where(np.arange(len(rows)) % 2 == chosen, 8.0, 0.5)
+        outputs = reference.infer(as_net(mlp.fit(rows, targets, np.ones(8), PLAN, emphasis=emphasis)), rows)
+        errors = np.abs(outputs - targets).mean(axis=1)
+        assert errors[chosen::2].mean() < errors[1 - chosen :: 2].mean()
+
+
 def test_integers_equal_the_training_arithmetic() -> None:
     """What was trained is what runs, but for the rounding of the last layer."""
     rows = data(500)

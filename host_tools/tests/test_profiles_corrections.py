@@ -33,10 +33,10 @@ def proposed(desk: Desk) -> tuple[str, float] | None:
     [
         ({}, ABDOMEN | {"kvp": 110}, "kvp", 100),
         ({}, ABDOMEN | {"ma": 1000}, "ma", 667),
-        ({}, ABDOMEN | {"collimation_mm": 30}, "collimation_mm", 20),
+        ({}, ABDOMEN | {"collimation_mm": 30}, "collimation_mm", 40),
         ({}, ABDOMEN | {"phantom_cm": 16}, "phantom_cm", 32),
         ({}, ABDOMEN | {"tilt_deg": 5}, "tilt_deg", 0),
-        ({"objective": "paed_abdomen_pelvis", **CHILD}, ABDOMEN | {"ma": 400}, "ma", 285),
+        ({"objective": "paed_abdomen_pelvis", **CHILD}, ABDOMEN | {"ma": 400, "scan_length_mm": 260}, "ma", 80),
     ],
 )
 def test_a_correction_is_proposed_that_passes(
@@ -47,7 +47,7 @@ def test_a_correction_is_proposed_that_passes(
     better = proposed(desk)
     assert better is not None
     assert better[0] == field
-    assert better[1] == pytest.approx(value, rel=0.005)
+    assert better[1] == pytest.approx(value, rel=0.05)
 
 
 # ---- Limits on a quantity that follows from the field without a logarithm

@@ -18,12 +18,12 @@ from interposer.core import codec, limits
 from interposer.core.exam import X_STATE
 from interposer.core.package import POLICY_REFUSE
 from interposer.core.reasons import (
+    ABNORMAL_FOR_CONTEXT,
     ALERT,
     BAD_FIELD,
     BLOCK,
     HOLD,
     NONE,
-    NOTIFICATION,
     OUT_OF_SEQUENCE,
     PASS,
     REPEATED,
@@ -98,6 +98,23 @@ PARAMETERS: dict[str, tuple[Mapping[str, Any], Mapping[str, Any], int]] = {
     "notification child torso": ({"objective": "paed_abdomen_pelvis", **CHILD}, ABDOMEN | {"ma": 320}, HOLD),
     "notification perfusion": ({"objective": "perfusion"}, PERFUSION | {"ma": 300, "rotations": 40}, HOLD),
     "notification coronary spiral": ({"objective": "ccta"}, ABDOMEN | {"ma": 660, "pitch": 0.15}, HOLD),
+    "usual dose": ({}, ABDOMEN | {"ma": 30}, HOLD),
+    "usual length": ({}, ABDOMEN | {"scan_length_mm": 150}, HOLD),
+    "highest usual voltage": ({"objective": "extremity"}, ABDOMEN | {"kvp": 140}, HOLD),
+    "lowest usual voltage": ({"objective": "calcium_score"}, ABDOMEN | {"scan_mode": "axial", "kvp": 100}, HOLD),
+    "highest usual voltage for the slim": ({"weight_kg": 50}, ABDOMEN | {"kvp": 140, "ma": 60}, HOLD),
+    "highest usual rotation time": ({"objective": "chest_ldct"}, ABDOMEN | {"rotation_s": 0.8, "ma": 50}, HOLD),
+    "lowest usual rotation time": ({}, ABDOMEN | {"rotation_s": 0.35, "ma": 300}, HOLD),
+    "highest usual pitch": ({"objective": "head"}, ABDOMEN | {"phantom_cm": 16, "pitch": 0.8}, HOLD),
+    "lowest usual pitch": ({}, ABDOMEN | {"pitch": 0.3, "ma": 60}, HOLD),
+    "highest usual collimation": ({"objective": "neck"}, ABDOMEN | {"collimation_mm": 80}, HOLD),
+    "lowest usual collimation": ({}, ABDOMEN | {"collimation_mm": 20}, HOLD),
+    "highest usual slice thickness": ({}, ABDOMEN | {"slice_mm": 10}, HOLD),
+    "lowest usual slice thickness": ({}, ABDOMEN | {"slice_mm": 0.625}, HOLD),
+    "axial is usual": ({}, ABDOMEN | {"scan_mode": "axial", "scan_length_mm": 440}, HOLD),
+    "helical is usual": ({"objective": "calcium_score"}, ABDOMEN, HOLD),
+    "stationary is usual": ({"objective": "head"}, PERFUSION | {"rotations": 5}, HOLD),
+    "unborn child in the beam": ({"pregnant": "yes"}, ABDOMEN, HOLD),
     "notification coronary sequence": ({"objective": "ccta"}, ABDOMEN | {"scan_mode": "axial", "ma": 660, "pitch": 0.4}, HOLD),
 }
 STATED_WRONG: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -239,7 +256,7 @@ def test_localisers_do_not_count_as_repetition() -> None:
 def test_going_back_and_forth_does_not_hide_a_repetition() -> None:
     desk = ready(technique=ABDOMEN)
     assert expose(desk) == PASS
-    assert desk.send("scan_parameters", stated(ct(), ABDOMEN | {"scan_length_mm": 50})) == PASS
+    desk.insist("scan_parameters", stated(ct(), ABDOMEN | {"scan_length_mm": 50}))
     for position in (100, 200, 300, 1000, 1100):
         move(desk, position)
         assert expose(desk) == PASS
@@ -362,7 +379,7 @@ def test_a_range_counts_as_repeated_where_most_of_the_shorter_one_is_covered(
 ) -> None:
     desk = ready(technique=ABDOMEN)
     assert expose(desk) == PASS
-    assert desk.send("scan_parameters", stated(ct(), ABDOMEN | {"scan_length_mm": length_mm})) == PASS
+    desk.insist("scan_parameters", stated(ct(), ABDOMEN | {"scan_length_mm": length_mm}))
     move(desk, start_mm)
     assert desk.send("prepare") == verdict
 
@@ -447,7 +464,7 @@ def test_codes_of_the_link_are_the_clinics_codes() -> None:
 
 def test_an_adults_technique_on_a_child_is_held() -> None:
     desk = ready({"objective": "paed_abdomen_pelvis", **CHILD})
-    assert desk.send("scan_parameters", stated(ct(), ABDOMEN | {"ma": 400})) == HOLD
-    assert desk.judge.reason == NOTIFICATION
+    assert desk.send("scan_parameters", stated(ct(), ABDOMEN | {"ma": 400, "scan_length_mm": 260})) == HOLD
+    assert desk.judge.reason == ABNORMAL_FOR_CONTEXT
     assert desk.judge.blamed == ct().slot("ma")
     assert NONE == 0

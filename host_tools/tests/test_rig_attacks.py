@@ -84,8 +84,7 @@ def test_an_attack_does_harm_on_the_plain_wire(played: Played, name: str) -> Non
 @pytest.mark.parametrize("name", HARM)
 def test_an_attack_does_none_through_the_guard(played: Played, name: str) -> None:
     result = played.through(name)
-    right_by_itself = 24.0 if name == "151 slabs" else 0.0
-    assert result.dose_mgy == pytest.approx(right_by_itself, abs=0.01)
+    assert result.dose_mgy == pytest.approx(0.0, abs=0.01)
     assert result.faults == ()
     assert result.blocked > 0
     assert result.reasons
@@ -95,8 +94,8 @@ def test_an_attack_does_none_through_the_guard(played: Played, name: str) -> Non
 def test_what_stops_each_attack(played: Played) -> None:
     first = {name: set(played.through(name).reasons) for name in ATTACKS}
     assert "ALERT" in first["eight-fold perfusion"]
-    assert "NOTIFICATION" in first["adult technique on a child"]
-    assert "REPEATED" in first["151 slabs"]
+    assert "ABNORMAL_FOR_CONTEXT" in first["adult technique on a child"]
+    assert "ABNORMAL_FOR_CONTEXT" in first["151 slabs"]  # even the first: no child's head is scanned as one slab
     assert "ENVELOPE" in first["tilt beyond its stop"]
     assert first["table beyond its stop"] & {"RANGE", "ENVELOPE"}
     assert "ENVELOPE" in first["no such kVp"]

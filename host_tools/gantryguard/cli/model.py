@@ -1,8 +1,9 @@
-"""`gantryguard model`: train the networks of a profile and measure them."""
+"""`gantryguard model`: train the networks of a profile, measure them, attack them, commission them."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,11 +12,10 @@ from rich.progress import Progress
 from gantryguard import paths
 from gantryguard.cli.score import score
 from gantryguard.learning import artefacts
-from gantryguard.learning.evaluate import evaluate as measure
-from gantryguard.profiles.files import load_profile
 
-app = typer.Typer(help="Train and evaluate the networks.", no_args_is_help=True)
+app = typer.Typer(help="Train, evaluate, attack and commission the detector; score commands.", no_args_is_help=True)
 app.command()(score)
+ProfileOption = Annotated[str, typer.Option("--profile", help="Folder name in models/.")]
 
 
 @app.command()
@@ -29,12 +29,78 @@ def train() -> None:
 
 
 @app.command()
-def evaluate(
-    profile: Annotated[str, typer.Option("--profile", help="Folder name in models/.")] = "ct",
-) -> None:
-    """Measure recall and false alarms on generated exams; writes models/<profile>/report/metrics.json."""
-    target = paths.MODELS / profile / "report" / "metrics.json"
-    metrics = measure(load_profile(profile))
+def evaluate(profile: ProfileOption = "ct") -> None:
+    """Recall, false alarms, ceiling and baselines on generated exams; writes models/<profile>/report/. A quarter of an hour."""
+    from gantryguard.learning import report, study  # scikit-learn and matplotlib take seconds to load
+    from gantryguard.profiles.files import load_profile
+
+    folder = paths.MODELS / profile
+    with Progress() as progress:
+        task = progress.add_task("evaluating", total=1.0)
+        metrics = study.study(
+            folder, load_profile(profile), lambda done, text: progress.update(task, completed=done, description=text)
+        )
+        progress.update(task, completed=1.0, description="evaluated")
+    target = folder / "report" / "metrics.json"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(metrics, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    for path in (target, *report.write(target.parent, metrics)):
+        print(f"wrote {path.relative_to(paths.ROOT)}")
+
+
+@app.command("red-team")
+def red_team(
+    profile: ProfileOption = "ct",
+    as_json: Annotated[bool, typer.Option("--json", help="Every find with its command, as JSON.")] = False,
+) -> None:
+    """Search, per objective, for the passing command with the most and the least dose, the most noise, the fastest table."""
+    from dataclasses import asdict
+
+    from gantryguard.learning.pipeline import Pipeline
+    from gantryguard.learning.red_team import attack
+    from gantryguard.profiles.files import load_profile
+
+    with Progress(disable=as_json) as progress:
+        task = progress.add_task("attacking", total=1.0)
+        finds = attack(
+            Pipeline(load_profile(profile)),
+            say=lambda done, text: progress.update(task, completed=done, description=text),
+        )
+        progress.update(task, completed=1.0, description="attacked")
+    if as_json:
+        print(json.dumps([asdict(find) for find in finds], indent=1))
+        return
+    print("worst passing command as a ratio to the 99th (least dose: 1st) percentile of normal commands; normals' own extreme")
+    for find in finds:
+        print(f"{find.objective:20s} {find.aim:14s} {find.ratio:7.3f} {find.normal_beyond:7.3f}")
+
+
+@app.command()
+def calibrate(
+    exams: Annotated[Path, typer.Argument(help="The site's normal exams: a CSV of commands, or a folder of dose reports.")],
+    profile: ProfileOption = "ct",
+    per_day: Annotated[float, typer.Option("--exams-per-day", help="Scans a day, for the expected alarms.", min=1.0)] = 60.0,
+    output: Annotated[Path | None, typer.Option("--output", help="Package; default build/commissioned/<profile>.bin.")] = None,
+) -> None:
+    """Set ranges and site effects from a site's own normal exams, and say how many false alarms to expect."""
+    from gantryguard.learning.commission import commission
+    from gantryguard.learning.pipeline import nets_of
+    from gantryguard.learning.site_exams import read_exams
+    from gantryguard.learning.sites import alarms_per_day, package_for
+    from gantryguard.profiles.files import load_profile
+    from gantryguard.profiles.profile import Profile
+
+    normals = read_exams(exams)
+    site = commission(normals)
+    target = output or paths.BUILD / "commissioned" / f"{profile}.bin"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    package = package_for(paths.MODELS / profile, nets_of(load_profile(profile)), site.ranges)
+    target.write_bytes(package)
+    for name, level in site.levels.items():
+        span = f"{level.dose.low:.2f} to {level.dose.high:.2f}"
+        print(f"{name:20s} {level.exams:5d} exams, dose {level.ratio:5.2f} of usual, passes {span}")
+    if site.kept:
+        print(f"too few exams, ranges of all sites: {', '.join(site.kept)}")
+    expected, low, high = alarms_per_day(Profile(package), normals, per_day)
+    print(f"false alarms expected in {per_day:g} scans a day: {expected:.2f} ({low:.2f} to {high:.2f})")
     print(f"wrote {target}")

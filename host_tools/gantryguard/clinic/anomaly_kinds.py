@@ -9,7 +9,8 @@ from __future__ import annotations
 from functools import partial
 
 from gantryguard.clinic import tampering as t
-from gantryguard.clinic.schema import AXIAL
+from gantryguard.clinic import tampering_wire as wire
+from gantryguard.clinic.schema import AXIAL, LOCALISER
 from gantryguard.clinic.tamper import Kind
 
 ADULT_TRUNK = t.ADULT_TRUNK
@@ -17,6 +18,8 @@ IMPOSSIBLE = partial(Kind, group="CF1", runs=False)
 MISSTATED = partial(Kind, group="CF1", runs=False, restate=False)
 HARDWARE = partial(Kind, group="CF2", runs=False)
 EXCESS = partial(Kind, group="CF3")
+MECHANICAL = partial(Kind, group="CF4", runs=False)
+GARBLED = partial(Kind, group="CF4", runs=False, restate=False)
 ON_CHILD = partial(Kind, group="CS1")
 REGION = partial(Kind, group="CS2")
 SIZE = partial(Kind, group="CS3")
@@ -130,22 +133,40 @@ KINDS: tuple[Kind, ...] = (
         eligible=lambda c: t.HEADS(c) & (c["scan_mode"] == AXIAL),
         change=t.slab_repeated,
     ),
-    EXCESS(name="dose_tripled", grade=2, blamed="ma", eligible=t.scan, change=t.dose_to(t.own(3.5))),
+    # Beyond the 99th percentile of the objective, for that size; just beyond it overlaps with practice.
+    EXCESS(name="beyond_practice", grade=2, blamed="ma", eligible=t.scan, change=t.dose_to(t.beyond_practice(1.5, 3.0))),
+    EXCESS(name="just_beyond_practice", grade=4, blamed="ma", eligible=t.scan, change=t.dose_to(t.beyond_practice(1.0, 1.5))),
+    # Sites differ so much that three times the dose of one is practice in another.
+    EXCESS(name="dose_tripled", grade=4, blamed="ma", eligible=t.scan, change=t.dose_to(t.own(3.5))),
     EXCESS(name="dose_crept", grade=5, blamed="ma", eligible=t.scan, change=t.times("ma", 1.5, 1.5, step=1)),
+    # CF4
+    MECHANICAL(name="table_stalled", grade=2, blamed="pitch", eligible=t.helical, change=t.to("pitch", 0.05, 0.02, 0.01)),
+    MECHANICAL(
+        name="localiser_at_500_ma",
+        grade=1,
+        blamed="ma",
+        eligible=lambda c: c["scan_mode"] == LOCALISER,
+        change=t.then(t.to("kvp", 120.0), t.between("ma", 400, 600)),
+    ),
+    GARBLED(name="bit_flipped", grade=3, blamed="", eligible=t.scan, change=wire.bit_flipped(0.25, 1e9)),
+    GARBLED(name="bit_flipped_low", grade=4, blamed="", eligible=t.scan, change=wire.bit_flipped(0.06, 0.25)),
+    GARBLED(name="bytes_swapped", grade=2, blamed="", eligible=t.scan, change=wire.bytes_swapped),
     # CS1
     ON_CHILD(
         name="adult_abdomen_on_child",
         grade=2,
         blamed="ma",
         eligible=t.where(t.objective("paed_abdomen_pelvis"), "age_years", 0, 8),
-        change=t.only_where(t.technique_of("abdomen_pelvis"), "ctdivol_mgy", 1.3),
+        change=t.only_where(
+            t.then(t.technique_of("abdomen_pelvis"), t.to("kvp", 120.0), t.between("ma", 200, 320)), "ctdivol_mgy", 1.3
+        ),
     ),
     ON_CHILD(
         name="adult_head_on_infant",
         grade=3,
         blamed="ma",
-        eligible=t.where(t.objective("paed_head"), "age_years", 0, 2),
-        change=t.only_where(t.technique_of("head"), "ctdivol_mgy", 1.3),
+        eligible=t.where(t.objective("paed_head"), "age_years", 0, 1),
+        change=t.then(t.technique_of("head"), t.dose_to(t.around(49.0, 0.15))),
     ),
     ON_CHILD(
         name="adult_chest_on_child",
@@ -166,8 +187,8 @@ KINDS: tuple[Kind, ...] = (
         name="head_technique_on_abdomen",
         grade=2,
         blamed="ma",
-        eligible=t.objective("abdomen_pelvis"),
-        change=t.only_where(t.technique_of("head"), "ctdivol_mgy", 1.5),
+        eligible=t.where(t.objective("abdomen_pelvis"), "weight_kg", 0, 110),  # beyond, 50 mGy are practice
+        change=t.then(t.technique_of("head"), t.dose_to(t.around(50.0, 0.1))),
     ),
     REGION(
         name="abdomen_technique_on_head",
@@ -219,11 +240,11 @@ KINDS: tuple[Kind, ...] = (
     ),
     # CS5
     PREGNANT(
-        name="pregnant_at_high_dose",
+        name="pregnant_abdomen",
         grade=3,
-        blamed="ma",
-        eligible=t.where(t.objective("abdomen_pelvis", "cap", "l_spine"), "pregnant", 1, 2),
-        change=t.times("ma", 1.6, 2.0, step=1),
+        blamed="pregnant",
+        eligible=t.both(t.objective("abdomen_pelvis", "cap", "l_spine", "petct_ac"), t.woman),
+        change=t.to("pregnant", 1.0),
     ),
     PREGNANT(
         name="pelvis_in_embolism_scan",

@@ -10,13 +10,14 @@ functions between processors, but cannot rule out that a value just between two 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from gantryguard.clinic import objectives as tables_of
 from gantryguard.clinic import patients, schema
 from gantryguard.clinic.commands import Commands, FloatArray
+from gantryguard.clinic.dose_check import notification_mgy
 from gantryguard.clinic.objectives import IntArray, KvpRule, Options, Protocol, Tables
 from gantryguard.clinic.patients import Patients
 from gantryguard.clinic.scanner import BoolArray, Scanner
@@ -25,6 +26,7 @@ from gantryguard.clinic.technique import Choice, Solver
 CHUNK_ROWS = 65_536  # bounds the memory of a large order
 REDRAWS = 12
 LENGTH_DECIMALS = 1
+SITE_SHARE_OF_CUT = 0.8  # a site's own level leaves room for its patients
 
 
 def generate(
@@ -70,7 +72,8 @@ def generate_with_protocols(
         raise KeyError(f"unknown objectives: {', '.join(sorted(wanted - set(schema.OBJECTIVES)))}")
     names = [name for name, row in tables.protocols.items() if row.objective in wanted]
     rng = np.random.default_rng(seed)
-    works = _Works(scanner, tables, [tables.protocols[name] for name in names], site_seed)
+    rows = [tables.protocols[name] for name in names]
+    works = _Works(scanner, tables, rows, None if site_seed is None else (site_seed,))
     parts = []
     picked: list[str] = []
     for start in range(0, n, CHUNK_ROWS):
@@ -80,6 +83,32 @@ def generate_with_protocols(
         parts.append(_with_localisers(rng, scanner, tables, commands, chosen))
         picked += [names[p] for p in which]
     return Commands.concat(parts), picked
+
+
+def generate_at_sites(
+    n: int, *, scanner: Scanner, seed: int, sites: Sequence[int], objectives: Iterable[str] | None = None
+) -> tuple[Commands, IntArray]:
+    """`n` normal scans, no localisers, spread evenly over sites with these seeds, and each one's place in `sites`, (n,)."""
+    tables = tables_of.tables()
+    wanted = set(schema.OBJECTIVES if objectives is None else objectives)
+    rows = [row for row in tables.protocols.values() if row.objective in wanted]
+    rng = np.random.default_rng(seed)
+    works = _Works(scanner, tables, rows, sites)
+    commands = works.draw(rng, rng.choice(len(rows), size=n, p=works.shares))
+    return commands, works.place
+
+
+def site_effect(site_seed: int, objective: str) -> float:
+    """How far a site's doses for an objective lie from the population's, as a logarithm."""
+    tables = tables_of.tables()
+    row = next(row for row in tables.protocols.values() if row.objective == objective)
+    return float(_site_levels(site_seed)[objective] * row.sigma_site)
+
+
+def _site_levels(site_seed: int) -> dict[str, float]:
+    """A site's level per objective in standard deviations."""
+    site = np.random.default_rng(site_seed)
+    return {name: float(site.standard_normal()) for name in schema.OBJECTIVES}
 
 
 def localisers(rng: np.random.Generator, scanner: Scanner, tables: Tables, scans: Commands) -> Commands:
@@ -129,20 +158,23 @@ def _nearest(wanted: list[float], stations: tuple[float, ...]) -> list[int]:
 class _Works:
     """What one order of commands needs again and again: the protocols' numbers as arrays, and the site."""
 
-    def __init__(self, scanner: Scanner, tables: Tables, rows: list[Protocol], site_seed: int | None) -> None:
+    def __init__(self, scanner: Scanner, tables: Tables, rows: list[Protocol], sites: Sequence[int] | None) -> None:
         self.scanner, self.tables, self.rows = scanner, tables, rows
         self.solver = Solver(scanner)
         self.shares = np.array([row.share for row in rows]) / sum(row.share for row in rows)
         self.rotation, self.pitch, self.collimation, self.slice = (
             tables_of.options(column, scanner, rows) for column in ("rotation_s", "pitch", "collimation_mm", "slice_mm")
         )
-        self.site: FloatArray | None = None
-        self.site_low_kvp = False
-        if site_seed is not None:
-            site = np.random.default_rng(site_seed)
-            per_objective = {name: site.standard_normal() for name in schema.OBJECTIVES}
-            self.site = np.array([per_objective[row.objective] * row.sigma_site for row in rows])
-            self.site_low_kvp = bool(site.random() < tables.general["low_kvp_site_share"])
+        self.site: FloatArray | None = None  # (sites, protocols)
+        self.site_low_kvp = np.zeros(0, dtype=np.bool_)
+        self.place: IntArray = np.zeros(0, dtype=np.int64)  # of each command's site
+        if sites is not None:
+            levels = [_site_levels(seed) for seed in sites]
+            effect = np.array([[level[row.objective] * row.sigma_site for row in rows] for level in levels])
+            bound = SITE_SHARE_OF_CUT * np.log([row.spread_cut for row in rows])
+            self.site = np.clip(effect, -bound, bound)
+            share = tables.general["low_kvp_site_share"]
+            self.site_low_kvp = np.array([np.random.default_rng([seed, 1]).random() < share for seed in sites])
 
     def number(self, column: str, which: IntArray) -> FloatArray:
         """A numeric column of the protocols, gathered, shape (n,)."""
@@ -151,6 +183,8 @@ class _Works:
 
     def draw(self, rng: np.random.Generator, which: IntArray) -> Commands:
         """One scan for each of the protocols `which`, shape (n,)."""
+        if self.site is not None:
+            self.place = rng.integers(len(self.site), size=len(which))
         who = patients.draw(rng, self.rows, which, self.tables)
         mode = np.array([schema.SCAN_MODES[row.mode] for row in self.rows])[which]
         choice = self._choice(rng, which, who, mode)
@@ -215,7 +249,18 @@ class _Works:
             self.number("b_per_cm", which) * (size - self.number("d0_cm", which)) + self._spread(rng, which)
         )
         lowered = self.tables.general["pregnant_dose_factor"]
-        return np.where(who.pregnant > 0, lowered * dose, dose)
+        return self._checked(rng, which, who, np.where(who.pregnant > 0, lowered * dose, dose))
+
+    def _checked(self, rng: np.random.Generator, which: IntArray, who: Patients, dose: FloatArray) -> FloatArray:
+        """Most doses above the notification value of the console's own dose check are lowered until it is silent."""
+        general = self.tables.general
+        mode = np.array([schema.SCAN_MODES[row.mode] for row in self.rows])[which]
+        objective = np.array([schema.OBJECTIVES[row.objective] for row in self.rows])[which]
+        value = notification_mgy({"objective": objective, "age_years": who.age_years, "scan_mode": mode})
+        low, high = general["adjusted_to"]
+        heeded = rng.random(len(dose)) < general["notification_heeded_share"]
+        adjusted = value * (low + (high - low) * rng.random(len(dose)))
+        return np.where(heeded & (dose > high * value), adjusted, dose)
 
     def _spread(self, rng: np.random.Generator, which: IntArray) -> FloatArray:
         """Site effect and residual together; what falls beyond the cut is drawn again."""
@@ -226,7 +271,9 @@ class _Works:
             out = np.flatnonzero(np.abs(spread) > bound)
             if not len(out):
                 break
-            site = sigma_site[out] * rng.standard_normal(len(out)) if self.site is None else self.site[which[out]]
+            site = (
+                sigma_site[out] * rng.standard_normal(len(out)) if self.site is None else self.site[self.place[out], which[out]]
+            )
             spread[out] = site + sigma[out] * rng.standard_normal(len(out))
         cut: FloatArray = np.clip(spread, -bound, bound)
         return cut
@@ -235,7 +282,7 @@ class _Works:
         at = np.zeros(len(which), dtype=np.int64)
         chance = rng.random(len(which))
         low_site = rng.random(len(which)) < self.tables.general["low_kvp_site_share"]
-        low_site = low_site if self.site is None else np.full(len(which), self.site_low_kvp)
+        low_site = low_site if self.site is None else self.site_low_kvp[self.place]
         low = _nearest([self.tables.general["low_kvp_kv"]], self.scanner.kvp_stations_kv)[0]
         for name, rule in self.tables.kvp_rules.items():
             here = np.flatnonzero(np.array([row.kvp_rule == name for row in self.rows])[which])

@@ -49,7 +49,8 @@ def draw(rng: np.random.Generator, rows: list[Protocol], which: IntArray, tables
     young = np.flatnonzero(age < ADULT_YEARS)
     weight[young], height[young] = _children(rng, age[young], told)
     fertile = (sex == FEMALE) & (age >= FERTILE_YEARS[0]) & (age <= FERTILE_YEARS[1])
-    pregnant = (fertile & (rng.random(n) < tables.general["pregnant_share"])).astype(np.float64)
+    barred = np.array([row.objective in tables.general["never_pregnant"] for row in rows])[which]
+    pregnant = (fertile & ~barred & (rng.random(n) < tables.general["pregnant_share"])).astype(np.float64)
     hidden = (rng.random(n) < tables.general["unknown_sex_share"]) & (pregnant == 0)
     told_sex = np.where(hidden, float(SEXES["unknown"]), sex)
     return Patients(age, sex, told_sex, np.round(weight, 1), np.round(height), pregnant)

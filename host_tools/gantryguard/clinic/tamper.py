@@ -14,7 +14,8 @@ from gantryguard.clinic.generator import generate
 from gantryguard.clinic.objectives import IntArray
 from gantryguard.clinic.scanner import BoolArray, Scanner
 
-DONORS = 400
+DONORS = 1000
+DONORS_BELOW_KG = 100.0  # an overloaded tube turns and feeds slower: no longer the protocol of the book
 
 
 class Kit:
@@ -32,10 +33,11 @@ class Kit:
         return self.rng.choice(np.array(values), size=len(commands))
 
     def donors(self, commands: Commands, objective: str) -> Commands:
-        """As many normal scans of an objective as there are commands."""
+        """As many normal scans of an objective as there are commands; of patients for whom its protocol needs no change."""
         seed = int(self.rng.integers(2**31))
         pool = generate(DONORS, scanner=self.scanner, seed=seed, objectives=(objective,), localiser_share=0)
-        return pool.take(self.rng.integers(DONORS, size=len(commands)))
+        pool = pool.take(pool["weight_kg"] < DONORS_BELOW_KG)
+        return pool.take(self.rng.integers(len(pool), size=len(commands)))
 
 
 class Kind(NamedTuple):
@@ -61,11 +63,24 @@ def apply(kind: Kind, normals: Commands, kit: Kit) -> tuple[Commands, IntArray]:
     before = normals.take(rows)
     after = before.replace(**kind.change(before, kit)) if len(rows) else before
     if kind.restate:
-        after = kit.scanner.restated(after)
+        after = kit.scanner.restated(on_steps(kit.scanner, after))
     keep = changed(before, after, () if kind.restate else schema.STATED)
     if kind.runs:
         keep &= executable(kit.scanner, after)
     return after.take(keep), rows[keep]
+
+
+def on_steps(scanner: Scanner, commands: Commands) -> Commands:
+    """The commands as a console can enter them: nothing tells an anomaly by its decimals."""
+    ma_step = scanner.ma_step_ma
+    length = np.where(commands["scan_mode"] == schema.HELICAL, np.round(commands["scan_length_mm"]), commands["scan_length_mm"])
+    return commands.replace(
+        ma=np.round(commands["ma"] / ma_step) * ma_step,
+        pitch=np.round(commands["pitch"], 3),
+        scan_length_mm=length,
+        tilt_deg=np.round(commands["tilt_deg"] * 2) / 2,
+        rotations=np.round(commands["rotations"]),
+    )
 
 
 def changed(before: Commands, after: Commands, stated: tuple[str, ...]) -> BoolArray:

@@ -1,8 +1,4 @@
-"""The harms that anomalies are made of: selectors of normal commands, and changes of their columns.
-
-Thresholds of dose excess are the AAPM Dose Check notification values (recalled, unverified; adult head 80, adult torso 50,
-child head under 6 y 60, child torso under 10 y 10, perfusion 600, spiral cardiac 150 mGy).
-"""
+"""The harms that anomalies are made of: selectors of normal commands, and changes of their columns."""
 
 from __future__ import annotations
 
@@ -10,8 +6,10 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from gantryguard.clinic import objectives as tables_of
 from gantryguard.clinic import patients
 from gantryguard.clinic.commands import Commands, FloatArray
+from gantryguard.clinic.dose_check import notification_mgy
 from gantryguard.clinic.scanner import BoolArray
 from gantryguard.clinic.schema import AXIAL, FEMALE, HELICAL, LOCALISER, OBJECTIVES, STATIONARY
 from gantryguard.clinic.tamper import Kit
@@ -23,6 +21,7 @@ Goal = Callable[[Commands, Kit], FloatArray]
 
 TECHNIQUE_COPIED = ("kvp", "ma", "rotation_s", "pitch", "collimation_mm", "scan_mode", "rotations")
 PELVIS_MM = 150.0
+Z_99 = 2.326  # of the normal distribution
 GOAL_TOLERANCE = 0.06  # a rounded current; a goal that the tube cannot reach leaves the command as it was
 
 
@@ -126,22 +125,11 @@ def dose_to(goal: Goal) -> Change:
         tried = c.replace(kvp=kvp, rotation_s=seconds, rotations=rotations, ma=1.0)
         ma = np.ceil(wanted / scanner.ctdivol_mgy(tried) / scanner.ma_step_ma) * scanner.ma_step_ma
         ma = np.minimum(ma, np.floor(cap))
-        reached = np.abs(scanner.ctdivol_mgy(tried.replace(ma=ma)) / wanted - 1) < GOAL_TOLERANCE
+        reached = np.abs(scanner.ctdivol_mgy(tried.replace(ma=ma)) - wanted) < GOAL_TOLERANCE * wanted
         fresh = {"kvp": kvp, "rotation_s": seconds, "rotations": rotations, "ma": ma}
         return {column: np.where(reached, value, c[column]) for column, value in fresh.items()}
 
     return change
-
-
-def notification_mgy(c: Commands) -> FloatArray:
-    """Notification value of each command, in mGy, shape (n,)."""
-    at, age = c["objective"], c["age_years"]
-    head = np.isin(at, [OBJECTIVES[name] for name in ("head", "sinus", "paed_head")])
-    value = np.where(c["phantom_cm"] == 16, 80.0, 50.0)
-    value = np.where(head & (age < 6), 60.0, value)
-    value = np.where((c["phantom_cm"] == 32) & (age < 10), 10.0, value)
-    value = np.where(at == OBJECTIVES["ccta"], 150.0, value)
-    return np.where(at == OBJECTIVES["perfusion"], 600.0, value)
 
 
 def above_notification(c: Commands, kit: Kit) -> FloatArray:
@@ -255,6 +243,40 @@ def spread_excess(c: Commands, kit: Kit) -> Changes:
 def pelvis_too(c: Commands, _kit: Kit) -> Changes:
     """A scan of the chest of a pregnant patient that goes on into the pelvis."""
     return {"scan_length_mm": c["scan_length_mm"] + PELVIS_MM, "pregnant": np.ones(len(c))}
+
+
+def then(*changes: Change) -> Change:
+    """One change after the other."""
+
+    def change(c: Commands, kit: Kit) -> Changes:
+        fresh: dict[str, FloatArray] = {}
+        for one in changes:
+            fresh |= one(c.replace(**fresh), kit)
+        return fresh
+
+    return change
+
+
+def highest_usual_mgy(c: Commands) -> FloatArray:
+    """The 99th percentile of CTDIvol, all sites together, for each command's objective and size, shape (n,)."""
+    high = np.zeros(len(c))
+    for row in tables_of.tables().protocols.values():
+        here = (c["objective"] == OBJECTIVES[row.objective]) & (c["age_years"] >= row.age[0] * (row.region == "head"))
+        size = patients.diameter_cm(row.region, c["weight_kg"], c["height_cm"], c["age_years"])
+        spread = min(Z_99 * np.hypot(row.sigma_site, row.sigma_res), np.log(row.spread_cut))
+        own = row.c0_mgy * np.exp(row.b_per_cm * (size - row.d0_cm) + spread)
+        high = np.where(here, np.maximum(high, own), high)
+    return high
+
+
+def beyond_practice(low: float, high: float) -> Goal:
+    """A CTDIvol so many times the 99th percentile of the objective and size."""
+    return lambda c, kit: highest_usual_mgy(c) * kit.uniform(c, low, high)
+
+
+def around(value: float, spread: float) -> Goal:
+    """A CTDIvol within a share of a value in mGy."""
+    return lambda c, kit: kit.uniform(c, value * (1 - spread), value * (1 + spread))
 
 
 def fixed(value: float) -> Goal:

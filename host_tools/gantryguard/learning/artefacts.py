@@ -21,13 +21,14 @@ from gantryguard.clinic.scanner import reference_scanner
 from gantryguard.learning import card, evaluate, features, onnx_graph, reference, train
 from gantryguard.learning.mlp import Say
 from gantryguard.learning.pipeline import PackedNet, Pipeline
+from gantryguard.learning.trial import Sample
 from gantryguard.profiles.package import build
 from gantryguard.profiles.profile import Profile
 
 CT = paths.MODELS / "ct"
 SEED = 1
 FEATURES, PACKAGE, GOLDEN, CARD = "features.toml", "package.bin", "golden.json", "MODEL_CARD.md"
-GOLDEN_ROWS = 100  # of each network; thousands more follow from the seed (`golden_inputs`)
+GOLDEN_ROWS = 300  # of each network; thousands more follow from the seed (`golden_inputs`)
 
 
 def contents(
@@ -35,7 +36,7 @@ def contents(
     seed: int = SEED,
     say: Say | None = None,
     recipe: train.Recipe | None = None,
-    sample: evaluate.Sample | None = None,
+    sample: Sample | None = None,
 ) -> dict[str, bytes]:
     """Every generated file of the profile by name. Raises UserError (exit 4) for sources that cannot be compiled.
 

@@ -9,66 +9,84 @@ from gantryguard.learning.train import BIAS_BYTES, Recipe
 from gantryguard.profiles.nets import TrainedNet
 
 TEXT = """\
-# Model card: the networks of the CT profile
+# Model card: the detector of the CT profile
 
 GENERATED from the profile's sources and seed {seed} by gantryguard.learning.artefacts: change those, then run `make gen`.
 
 ## Intended use
 
-{count} small integer networks judge one `scan_parameters` command of a CT console: is it normal at all, and is it normal
-for this objective and this patient. They can only make the verdict of the limits stricter: a score above its threshold
-holds the command for the technologist. They are a demonstration on generated data, no medical device, and must be
-trained and calibrated again for any real scanner.
+Judges one `scan_parameters` command of a CT console in two layers: is it normal at all, and is it normal for this objective
+and this patient. Hard limits come first; then ranges of what is usual for the objective, the patient's size and height; then
+{count} small integer networks. Ranges and networks only make the verdict of the limits stricter: they hold the command for the
+technologist. A demonstration on generated data, no medical device; it must be commissioned for any real scanner.
 
-## Networks
+## Parts
+
+Usual ranges (`features.toml`, generated): dose for objective and size, length for objective and height, voltage, rotation,
+pitch, collimation, slice, scan mode. A proposal leads back to the middle of the range. A scan that passes through the unborn
+child of a patient who is known to be pregnant is always held: the guard cannot know how urgent it is.
 
 | network | layers | multiplications | weights and biases, bytes | held-out threshold, least to largest |
 |---|---|---|---|---|
 {networks}
 
 {macs} multiplications and {size} bytes in all; the package has {package} bytes. int8 weights, activations 0..127,
-power-of-two scales: onnxruntime, the Python reference and the device agree to the bit. The network that sees what it is
-to say is a denoising autoencoder; the others predict a field from the context and from what was decided before it.
+power-of-two scales: onnxruntime, the Python reference and the device agree to the bit. `context_free` is a denoising
+autoencoder that has seen normal commands only. `context_mender` sees objective and patient as well, and learnt from normals
+and generated anomalies what a command should have been; a command's score is how much it would mend.
 
 ## Data
 
-{normals} normal commands of the generator (`gantryguard.clinic`, calibrated against published dose statistics; see
-`objectives.toml`) for training, {held_out} more, in equal numbers by objective, for error weights and thresholds, all of
-the reference scanner. Training sees no anomaly. Evaluation: {tested} other normals and {anomalies} anomalies.
+Generated commands of the reference scanner (`gantryguard.clinic`, calibrated against published dose statistics; see
+`objectives.toml`): {normals} normals for `context_free`; {lesson} normals, {per_kind} anomalies of every kind and {blind}
+blindly spoilt scans for `context_mender`; {held_out} other normals, objectives in equal numbers, for error weights and
+thresholds. The figures below are of one test set from other sites and patients: {tested} normals (objectives in equal numbers,
+5 % localisers) and {anomalies} anomalies, {kind_count} kinds. `gantryguard model evaluate` repeats them with three seeds,
+beside the unconstrained ceiling and the published design: `report/`.
 
 ## False alarms
 
 {false_alarms}
 
-Commands above a notification or alert value are held as a dose check on the console would do it, whoever sent them.
-
-## Recall, limits and networks together
+## Recall, all parts together
 
 | grade | 1 (gross) | 2 | 3 | 4 | 5 (subtle) |
 |---|---|---|---|---|---|
 | recall | {grades} |
 
-F1 over grades 1 to 3: {f1:.3f}.
+F1 over grades 1 to 3, normals and anomalies in equal numbers: {f1:.4f}. The blamed field is right in {blame_gross} of the
+single-field anomalies of grades 1 to 3 that are found, and in {blame_subtle} of those of grade 4.
 
-| class | recall |
-|---|---|
+| class | recall | recall, grades 4 and 5 |
+|---|---|---|
 {classes}
 
-| kind of anomaly | recall |
-|---|---|
+| context | normals | false alarms (95 % interval) | F1, grades 1 to 3 |
+|---|---|---|---|
+{contexts}
+
+| kind of anomaly | grade | recall |
+|---|---|---|
 {kinds}
 
-| objective | false alarms of the networks (95 % interval) | F1, grades 1 to 3 |
-|---|---|---|
-{objectives}
+## Grades
+
+Grades follow the catalogue of anomalies (`anomaly_kinds.py`). Where its wording leaves the size open, the kind is as gross as
+the words: "adult head 49 mGy on 6 months" is 42 to 56 mGy under one year; "head protocol over abdomen, 50 mGy" is 45 to 55 mGy
+below 110 kg (above that it is practice); "abdomen protocol on head" is the protocol of a patient below 100 kg, not what an
+overloaded tube makes of it; "above the 99th percentile" is 1.5 to 3 times that percentile in grade 2 and 1 to 1.5 times in
+grade 4; three and a half times a site's own dose is grade 4, because other sites do that. "Pregnant, abdomen, not urgent" is
+any such scan of a pregnant patient.
 
 ## Limits
 
-- Generated normals: sites, protocols and patients of one model of the world. Real consoles will differ, and the thresholds
-  with them.
-- A dose within a factor of 2.5 of the usual one is normal in that world (sites differ that much), so a creeping or slightly
-  raised dose is not seen in a single command.
-- Sequences (replay, order, repetition) are the business of the guard's rules, not of these networks.
+- Generated normals: sites, protocols and patients of one model of the world. Real consoles will differ, and the ranges with
+  them: commission first.
+- A dose within a factor of two or three of the usual one is normal in that world (sites differ that much), so a creeping or
+  slightly raised dose is not seen in a single command.
+- Anomalies of the test are of the kinds that the second network has learnt from. What is of no such kind is left to the
+  limits, the ranges and the autoencoder.
+- Sequences (replay, order, repetition) are the business of the guard's rules, not of this detector.
 """
 
 
@@ -77,21 +95,27 @@ def render(nets: Sequence[TrainedNet], metrics: Mapping[str, Any], recipe: Recip
     overall = metrics["overall"]
     return TEXT.format(
         seed=seed,
-        count=len(nets),
+        count={1: "one", 2: "two"}.get(len(nets), len(nets)),
         networks="\n".join(map(_network, nets)),
         macs=f"{sum(net.macs for net in nets):,}",
         size=f"{sum(_size(net) for net in nets):,}",
         package=f"{package_bytes:,}",
         normals=f"{recipe.normals:,}",
+        lesson=f"{recipe.lesson.normals:,}",
+        per_kind=f"{recipe.lesson.per_kind:,}",
+        blind=f"{recipe.lesson.blind:,}",
         held_out=f"{recipe.held_out:,}",
         tested=f"{overall['normals']:,}",
         anomalies=f"{overall['anomalies']:,}",
+        kind_count=len(metrics["recall_by_kind"]),
         false_alarms=_false_alarms(overall),
         grades=" | ".join(_percent(overall["recall_by_grade"].get(str(grade), 0.0)) for grade in range(1, 6)),
         f1=overall["f1_grades_1_3"],
-        classes=_table(overall["recall_by_class"]),
-        kinds=_table(metrics["recall_by_kind"]),
-        objectives="\n".join(map(_objective, metrics["contexts"])),
+        blame_gross=_percent(metrics["blame"]["grades_1_3"]),
+        blame_subtle=_percent(metrics["blame"]["grade_4"]),
+        classes=_classes(overall),
+        kinds=_kinds(metrics),
+        contexts="\n".join(map(_context, metrics["contexts"])),
     )
 
 
@@ -109,25 +133,35 @@ def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def _table(shares: Mapping[str, float]) -> str:
-    return "\n".join(f"| {name} | {_percent(share)} |" for name, share in shares.items())
+def _classes(overall: Mapping[str, Any]) -> str:
+    subtle = overall["recall_by_class_grades_4_5"]
+    shares = overall["recall_by_class"].items()
+    return "\n".join(f"| {name} | {_percent(share)} | {_percent(subtle.get(name, share))} |" for name, share in shares)
+
+
+def _kinds(metrics: Mapping[str, Any]) -> str:
+    grades = metrics["grade_by_kind"]
+    ordered = sorted(metrics["recall_by_kind"].items(), key=lambda item: (grades[item[0]], item[0]))
+    return "\n".join(f"| {name} | {grades[name]} | {_percent(share)} |" for name, share in ordered)
 
 
 def _interval(ends: Sequence[float]) -> str:
-    return f"{100 * ends[0]:.4f} to {100 * ends[1]:.4f} %"
+    return f"{100 * ends[0]:.3f} to {100 * ends[1]:.3f} %"
 
 
 def _false_alarms(overall: Mapping[str, Any]) -> str:
     by = overall["false_alarms"]
     return (
-        f"| cause | alarms in {overall['normals']:,} normals |\n|---|---|\n| networks | {by['networks']} |\n"
-        f"| notification and alert values | {by['dose_check']} |\n| other limits | {by['other']} |\n\n"
-        f"Networks: {100 * overall['false_alarm_rate_networks']:.4f} % "
-        f"(95 % Clopper-Pearson interval {_interval(overall['false_alarm_ci95_networks'])}). All together: "
-        f"{100 * overall['false_alarm_rate']:.4f} % ({_interval(overall['false_alarm_ci95'])})."
+        f"| cause | alarms in {overall['normals']:,} normals |\n|---|---|\n"
+        f"| usual ranges and networks | {by['usual_ranges_and_networks']} |\n"
+        f"| notification and alert values, as a dose check would ask | {by['dose_check']} |\n"
+        f"| other limits | {by['other']} |\n\n"
+        f"All together {100 * overall['false_alarm_rate']:.3f} % "
+        f"(95 % Clopper-Pearson interval {_interval(overall['false_alarm_ci95'])})."
     )
 
 
-def _objective(context: Mapping[str, Any]) -> str:
-    alarms = f"{100 * context['false_alarm_rate_networks']:.4f} % ({_interval(context['false_alarm_ci95_networks'])})"
-    return f"| {context['objective']} | {alarms} | {context['f1_grades_1_3']:.3f} |"
+def _context(context: Mapping[str, Any]) -> str:
+    name = context["objective"] if context["group"] == "all" else context["group"]
+    alarms = f"{100 * context['false_alarm_rate']:.3f} % ({_interval(context['false_alarm_ci95'])})"
+    return f"| {name} | {context['normals']:,} | {alarms} | {context['f1_grades_1_3']:.4f} |"

@@ -1,143 +1,144 @@
 """Measures the guard's judgement of single scan commands: false alarms on normals, recall by class and grade of anomalies.
 
 Everything runs through the tables of the package (`pipeline`), limits included, on commands that neither training nor
-calibration has seen. Normals and anomalies are generated, so the figures hold for that world.
+calibration has seen (`trial`). Normals and anomalies are generated, so the figures hold for that world.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gantryguard.clinic.anomalies import Anomalies, make_anomalies
-from gantryguard.clinic.commands import Commands
-from gantryguard.clinic.generator import generate
-from gantryguard.clinic.scanner import reference_scanner
 from gantryguard.clinic.schema import OBJECTIVES
+from gantryguard.learning import trial as trials
 from gantryguard.learning.pipeline import Pipeline
+from gantryguard.learning.stats import DIGITS, Flags, f1, interval, share, shares
+from gantryguard.learning.trial import Sample, Trial, Verdicts
 from gantryguard.profiles.profile import Profile
 from interposer.core.reasons import ABNORMAL, ABNORMAL_FOR_CONTEXT, ALERT, NOTIFICATION
 
-Flags = NDArray[np.bool_]
-CHUNK = 25_000
 GROSS = 3  # grades up to this one count in F1
-CONFIDENCE = 0.95
-DIGITS = 6
 NETWORK_REASONS = (ABNORMAL, ABNORMAL_FOR_CONTEXT)
 DOSE_CHECK_REASONS = (NOTIFICATION, ALERT)  # what a dose check on the console would ask about as well
 
 
 @dataclass(frozen=True)
-class Sample:
-    """Size and seeds of an evaluation; the seeds are far from those of training."""
+class Outcome:
+    """Verdicts on the test sets of all seeds, one after the other, and what the anomalies were."""
 
-    normals: int = 400_000
-    per_kind: int = 200
-    sources: int = 60_000  # normals that anomalies are made from
-    seed: int = 500_000
-
-
-@dataclass(frozen=True)
-class Verdicts:
-    """What the guard said to some commands: alarms and reasons, (n,)."""
-
-    alarm: Flags
-    reason: NDArray[np.int64]
+    normals: Verdicts
+    normal_objective: NDArray[np.int64]
+    normal_group: NDArray[np.str_]
+    found: Verdicts
     objective: NDArray[np.int64]
+    group: NDArray[np.str_]
+    names: NDArray[np.str_]
+    classes: NDArray[np.str_]
+    grades: NDArray[np.int64]
+    truth: NDArray[np.str_]  # the one field that was changed, or ""
+    ceiling: Flags | None = None  # what the unconstrained classifiers find at the same rate of false alarms
 
 
-def interval(hits: int, trials: int) -> tuple[float, float]:
-    """Clopper-Pearson interval of a share at 95 %: the exact one, by bisection of the binomial tail."""
-    tail = (1 - CONFIDENCE) / 2
-    low = 0.0 if hits == 0 else _bisect(lambda p: 1 - _at_most(hits - 1, trials, p) < tail)
-    high = 1.0 if hits == trials else _bisect(lambda p: _at_most(hits, trials, p) > tail)
-    return low, high
+def run(pipeline: Pipeline, tests: Iterable[Trial]) -> Outcome:
+    """Judge every test set."""
+    parts = [_outcome(pipeline, test) for test in tests]
+    return joined(parts)
 
 
-def _bisect(is_below: Callable[[float], bool]) -> float:
-    low, high = 0.0, 1.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if is_below(middle) else (low, middle)
-    return (low + high) / 2
+def _outcome(pipeline: Pipeline, test: Trial) -> Outcome:
+    made = test.anomalies
+    return Outcome(
+        trials.judged(pipeline, test.normals),
+        test.normals["objective"].astype(np.int64),
+        trials.patient_groups(test.normals),
+        trials.judged(pipeline, made.commands),
+        made.commands["objective"].astype(np.int64),
+        trials.patient_groups(made.commands),
+        np.array(made.names),
+        np.array(made.classes),
+        made.grades,
+        np.array(made.single),
+    )
 
 
-def _at_most(hits: int, trials: int, share: float) -> float:
-    """Probability of at most `hits` in `trials`; summed from the smaller side."""
-    if hits > trials // 2:
-        return 1 - _at_most(trials - hits - 1, trials, 1 - share)
-    if share in (0.0, 1.0):
-        return 1.0 - share
-    total = 0.0
-    for k in range(hits + 1):
-        log = math.lgamma(trials + 1) - math.lgamma(k + 1) - math.lgamma(trials - k + 1)
-        total += math.exp(log + k * math.log(share) + (trials - k) * math.log1p(-share))
-    return min(total, 1.0)
+def joined(parts: list[Outcome]) -> Outcome:
+    """Outcomes one after the other."""
 
+    def both(get: str, of: str | None = None) -> NDArray[np.generic]:
+        return np.concatenate([getattr(getattr(p, of) if of else p, get) for p in parts])
 
-def judged(pipeline: Pipeline, commands: Commands) -> Verdicts:
-    """The guard's verdicts, piece by piece to bound the memory."""
-    pieces = [pipeline.judge(commands.take(rows)) for rows in _spans(len(commands))]
-    alarms = np.concatenate([piece.is_alarm() for piece in pieces])
-    reasons = np.concatenate([piece.reason for piece in pieces])
-    return Verdicts(alarms, reasons, commands["objective"].astype(np.int64))
+    def verdicts(of: str) -> Verdicts:
+        return Verdicts(*(both(name, of) for name in ("alarm", "reason", "blamed")))  # type: ignore[arg-type]  # as the parts
 
-
-def _spans(count: int) -> Iterator[NDArray[np.int64]]:
-    for start in range(0, count, CHUNK):
-        yield np.arange(start, min(start + CHUNK, count))
+    names = ("normal_objective", "normal_group", "objective", "group", "names", "classes", "grades", "truth")
+    rest = {name: both(name) for name in names}
+    return Outcome(normals=verdicts("normals"), found=verdicts("found"), **rest)  # type: ignore[arg-type]  # as the parts
 
 
 def evaluate(profile: Profile, sample: Sample | None = None) -> dict[str, object]:
-    """Metrics by objective and overall; `profile` is compiled with its networks. Shares are rounded to six digits."""
-    sample = sample or Sample()
-    pipeline = Pipeline(profile)
-    scanner = reference_scanner()
-    normals = judged(pipeline, generate(sample.normals, scanner=scanner, seed=sample.seed))
-    sources = generate(sample.sources, scanner=scanner, seed=sample.seed + 1)
-    anomalies = make_anomalies(sources, sample.seed + 2, scanner=scanner, per_kind=sample.per_kind)
-    found = judged(pipeline, anomalies.commands)
-    contexts = []
-    for name, code in OBJECTIVES.items():
-        figures = _figures(normals, found, anomalies, normals.objective == code, found.objective == code)
-        contexts.append({"objective": name, "group": "all", **figures})
-    everything = _figures(normals, found, anomalies, np.ones_like(normals.alarm), np.ones_like(found.alarm))
-    by_kind = _shares(found.alarm, anomalies.names, np.ones_like(found.alarm))
-    return {"contexts": contexts, "overall": {"objective": "all", "group": "all", **everything}, "recall_by_kind": by_kind}
+    """Metrics by context and overall for one test set; `profile` is compiled with its networks."""
+    return metrics(run(Pipeline(profile), [trials.trial(sample or Sample())]))
 
 
-def _figures(normals: Verdicts, found: Verdicts, anomalies: Anomalies, ours: Flags, theirs: Flags) -> dict[str, object]:
-    alarms, count = int(normals.alarm[ours].sum()), int(ours.sum())
-    by_network = int(np.isin(normals.reason[ours], NETWORK_REASONS).sum())
-    by_dose_check = int(np.isin(normals.reason[ours], DOSE_CHECK_REASONS).sum())
-    gross = theirs & (anomalies.grades <= GROSS)
+def metrics(outcome: Outcome) -> dict[str, object]:
+    """Metrics by objective, by patient group and overall. Shares are rounded to six digits."""
+    contexts = [
+        {"objective": name, "group": "all", **figures(outcome, outcome.normal_objective == code, outcome.objective == code)}
+        for name, code in OBJECTIVES.items()
+    ]
+    contexts += [
+        {"objective": "all", "group": name, **figures(outcome, outcome.normal_group == name, outcome.group == name)}
+        for name in trials.PATIENT_GROUPS
+    ]
+    everything = figures(outcome, np.ones_like(outcome.normals.alarm), np.ones_like(outcome.found.alarm))
     return {
-        "normals": count,
-        "anomalies": int(theirs.sum()),
-        "f1_grades_1_3": _f1(int(found.alarm[gross].sum()), alarms, int((~found.alarm[gross]).sum())),
-        "recall_by_grade": _shares(found.alarm, [str(grade) for grade in anomalies.grades], theirs),
-        "recall_by_class": _shares(found.alarm, anomalies.classes, theirs),
-        "false_alarm_rate": _share(alarms, count),
-        "false_alarm_ci95": [round(end, DIGITS) for end in interval(alarms, count)],
-        "false_alarms": {"networks": by_network, "dose_check": by_dose_check, "other": alarms - by_network - by_dose_check},
-        "false_alarm_rate_networks": _share(by_network, count),
-        "false_alarm_ci95_networks": [round(end, DIGITS) for end in interval(by_network, count)],
+        "contexts": contexts,
+        "overall": {"objective": "all", "group": "all", **everything},
+        "recall_by_kind": shares(outcome.found.alarm, outcome.names),
+        "grade_by_kind": {str(name): int(outcome.grades[outcome.names == name][0]) for name in np.unique(outcome.names)},
+        "blame": blame(outcome),
     }
 
 
-def _share(hits: int, count: int) -> float:
-    return round(hits / count, DIGITS) if count else 0.0
+def figures(outcome: Outcome, ours: Flags, theirs: Flags) -> dict[str, object]:
+    """The figures of one context: normals `ours`, anomalies `theirs`."""
+    alarm, reason = outcome.normals.alarm[ours], outcome.normals.reason[ours]
+    found, classes, grades = outcome.found.alarm[theirs], outcome.classes[theirs], outcome.grades[theirs]
+    rate = float(alarm.mean()) if len(alarm) else 0.0
+    subtle = grades > GROSS
+    ceiling: Mapping[str, float] = {}
+    if outcome.ceiling is not None:
+        ceiling = shares(outcome.ceiling[theirs][subtle], classes[subtle])
+    by_network, by_dose_check = (int(np.isin(reason, set_).sum()) for set_ in (NETWORK_REASONS, DOSE_CHECK_REASONS))
+    return {
+        "normals": len(alarm),
+        "anomalies": len(found),
+        "f1_grades_1_3": f1(share(found[~subtle]), rate),
+        "recall_by_grade": shares(found, grades.astype(np.str_)),
+        "recall_by_class": shares(found, classes),
+        "recall_by_class_grades_4_5": shares(found[subtle], classes[subtle]),
+        "ceiling_by_class": ceiling,
+        "false_alarm_rate": round(rate, DIGITS),
+        "false_alarm_ci95": [round(end, DIGITS) for end in interval(int(alarm.sum()), len(alarm))],
+        "false_alarms": {
+            "usual_ranges_and_networks": by_network,
+            "dose_check": by_dose_check,
+            "other": int(alarm.sum()) - by_network - by_dose_check,
+        },
+    }
 
 
-def _f1(hits: int, false: int, missed: int) -> float:
-    return round(2 * hits / (2 * hits + false + missed), DIGITS) if hits else 0.0
+def blame(outcome: Outcome) -> dict[str, float]:
+    """Share of the alarms on single-field anomalies that name that field, grades 1 to 3 and grade 4."""
+    single = outcome.found.alarm & (outcome.truth != "")
+    right = outcome.found.blamed == outcome.truth
+    gross, subtle = single & (outcome.grades <= GROSS), single & (outcome.grades == GROSS + 1)
+    return {"grades_1_3": share(right[gross]), "grade_4": share(right[subtle])}
 
 
-def _shares(alarm: Flags, labels: Sequence[str], chosen: Flags) -> dict[str, float]:
-    """Share of alarms by label, in the order of the labels' names."""
-    names = np.array(labels)
-    return {str(name): round(float(alarm[chosen & (names == name)].mean()), DIGITS) for name in np.unique(names[chosen])}
+def with_ceiling(outcome: Outcome, ceiling: Flags) -> Outcome:
+    """The outcome with what the unconstrained classifiers find."""
+    return replace(outcome, ceiling=ceiling)

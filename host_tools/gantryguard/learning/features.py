@@ -1,7 +1,7 @@
-"""Writes `models/ct/features.toml`: what the networks of the CT profile read, from the generator's own protocol table.
+"""Writes `models/ct/features.toml`: what is usual in a context, and what the networks read, from the generator's tables.
 
-The file is generated because what is usual for an objective (dose, its growth with size, length) is stated once, in
-`objectives.toml`. Every network input is a row clamped to 0..127.
+The file is generated because what is usual for an objective (dose, its growth with size, length, settings) is stated once,
+in `objectives.toml`. Ranges become limits (`limits.toml` names the rows); every network input is a row clamped to 0..127.
 """
 
 from __future__ import annotations
@@ -10,22 +10,21 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from gantryguard.clinic import patients
-from gantryguard.clinic.objectives import Protocol, Tables
-from gantryguard.clinic.schema import OBJECTIVES
+from gantryguard.clinic.objectives import Tables
+from gantryguard.clinic.scanner import reference_scanner
+from gantryguard.clinic.schema import OBJECTIVES, SCAN_MODES
+from gantryguard.learning import feature_rows as text
+from gantryguard.learning import ranges as ranges_of
+from gantryguard.learning.ranges import PAED_HEAD, Range, Ranges
 
-OCTAVES_PER_E = 1 / math.log(2)
-LEAST_SLOPE = 0.0001  # octaves per cm: a head's dose does not follow the trunk
-REGION_SIZE = {"abdomen": 1.0, "chest": patients.CHEST_TO_ABDOMEN, "limb": patients.LIMB_TO_ABDOMEN}
-MODES = ("localiser", "axial", "helical", "stationary")
-PAED_HEAD = "paed_head"
+MODES = tuple(SCAN_MODES)
 
 HEAD = """\
-# What the networks read, and what they should say. GENERATED from objectives.toml by gantryguard.learning.features:
-# change that, then run `make gen`.
+# What is usual in a context, what the networks read, and what they should say. GENERATED from objectives.toml by
+# gantryguard.learning.features: change that, then run `make gen`.
 #
-# Every input is a row clamped to 0..127. Technique rows are affine in a field or in its log2, so that a network's
-# output can be turned back into the field. Context rows say what is usual for this objective and this patient.
+# Technique rows are affine in a field or in its log2, so that a network's output can be turned back into the field. Ranges
+# hold all but a few of ten thousand normal commands; the rows named `..._error` are 0 within them.
 """
 
 
@@ -39,17 +38,22 @@ class Feature(NamedTuple):
     field: str | None
     about: str
 
+    def at(self, value: float) -> float:
+        """The row's value for a physical value."""
+        return self.factor * (math.log2(value) if self.source.startswith("log_") else value) + self.add
 
-MA_STEPS, LENGTH_STEPS, MAS_STEPS = 19, 22, 10  # per octave
+
+LARGE_CM = 33.5  # diameter: about 105 kg at 1.75 m; their scans are at the limits of tube and generator
+DOSE_STEPS, SPAN_STEPS = 22, 40  # per octave
 # Factors spread what the envelope allows over 0..127: steps per octave for logarithms, per unit for the rest.
 TECHNIQUE: tuple[Feature, ...] = (
     Feature("n_kvp", "kvp", 1.25, -75, "kvp", "80 to 140 kV at 25 to 100"),
-    Feature("n_ma", "log_ma", MA_STEPS, -60, "ma", "10 to 800 mA at 3 to 123"),
+    Feature("n_ma", "log_ma", 19, -60, "ma", "10 to 800 mA at 3 to 123"),
     Feature("n_rotation", "log_rotation", 24, 59, "rotation_s", "0.28 to 4 s at 15 to 107"),
     Feature("n_pitch", "log_pitch", 24, 95, "pitch", "0.09 to 1.5 at 12 to 109"),
     Feature("n_collimation", "log_collimation", 20, -26, "collimation_mm", "5 to 160 mm at 20 to 120"),
     Feature("n_slice", "log_slice", 20, 30, "slice_mm", "0.625 to 10 mm at 16 to 96"),
-    Feature("n_length", "log_length", LENGTH_STEPS, -115, "scan_length_mm", "40 to 2000 mm at 2 to 126"),
+    Feature("n_length", "log_length", 22, -115, "scan_length_mm", "40 to 2000 mm at 2 to 126"),
     Feature("n_tilt", "tilt_deg", 1.5, 64, "tilt_deg", "-30 to 30 degrees at 19 to 109"),
     Feature("n_rotations", "log_rotations", 16, 4, "rotations", "1 to 100 at 4 to 110"),
 )
@@ -57,13 +61,17 @@ DOSE: tuple[Feature, ...] = (
     Feature("n_ctdivol", "log_ctdivol", 10, 40, None, "computed, 0.1 to 200 mGy at 7 to 116"),
     Feature("n_dlp", "log_dlp", 8, 20, None, "computed, 1 to 8000 mGy.cm at 20 to 124"),
 )
-PATIENT = ("n_size", "n_weight", "n_age", "n_contrast")
 BY_NAME = {feature.name: feature for feature in (*TECHNIQUE, *DOSE)}
-
-
 MODE_FLAGS = tuple(f"n_{mode}" for mode in MODES)
-OBJECTIVE_FLAGS = tuple(f"n_objective_{name}" for name in OBJECTIVES)
-CONTEXT = (*PATIENT, *MODE_FLAGS, *OBJECTIVE_FLAGS)
+SETTINGS = {
+    "kvp": "n_kvp",
+    "rotation_s": "n_rotation",
+    "pitch": "n_pitch",
+    "collimation_mm": "n_collimation",
+    "slice_mm": "n_slice",
+}
+USUAL = (*(f"n_usual_{name[2:]}" for name in SETTINGS.values()), "n_base_dose")
+MENDED = ("n_kvp", "n_ma", "n_rotation", "n_pitch", "n_collimation", "n_slice", "n_length")
 
 
 class Declared(NamedTuple):
@@ -73,16 +81,17 @@ class Declared(NamedTuple):
     about: str
     inputs: tuple[str, ...]
     targets: tuple[str, ...]
-    group: str = "scan_group"
-    groups: int = len(OBJECTIVES) + 1
-    reason: str = "ABNORMAL_FOR_CONTEXT"
+    group: str
+    groups: int
+    reason: str
 
 
-# The first one sees the whole technique, perhaps spoilt, and gives the normal one. The others see the context and what
-# was decided before, never what they are to say: so an abnormal value cannot pass through to its own reconstruction.
+# Both see a command, perhaps spoilt, and say the normal one. The first knows normal commands only; the second also knows the
+# context and has seen what an attacker or an error makes of a command.
+CONTEXT_FREE, CONTEXT_MENDER = "context_free", "context_mender"
 NETWORKS: tuple[Declared, ...] = (
     Declared(
-        "context_free",
+        CONTEXT_FREE,
         "what a command is like, whoever the patient is",
         (*BY_NAME, *MODE_FLAGS, "n_head_phantom"),
         tuple(BY_NAME),
@@ -90,170 +99,78 @@ NETWORKS: tuple[Declared, ...] = (
         len(MODES) + 1,
         "ABNORMAL",
     ),
-    Declared("context_voltage", "tube voltage for this objective and patient", CONTEXT, ("n_kvp",)),
     Declared(
-        "context_detector",
-        "collimation and slice for this objective and patient",
-        CONTEXT,
-        ("n_collimation", "n_slice"),
-    ),
-    Declared(
-        "context_rotation",
-        "rotation time for this objective, patient, voltage and collimation",
-        (*CONTEXT, "n_usual_mas", "n_kvp", "n_collimation"),
-        ("n_rotation",),
-    ),
-    Declared(
-        "context_pitch",
-        "pitch for this objective, patient, voltage, collimation and rotation time",
-        (*CONTEXT, "n_usual_mas", "n_kvp", "n_collimation", "n_rotation"),
-        ("n_pitch",),
-    ),
-    Declared(
-        "context_dose",
-        "tube current, hence dose, for this objective, patient and technique",
-        (*CONTEXT, "n_usual_ma", "n_kvp", "n_rotation", "n_pitch", "n_collimation"),
-        ("n_ma",),
-    ),
-    Declared(
-        "context_range",
-        "scan length for this objective and patient",
-        (*CONTEXT, "n_usual_length", "n_collimation"),
-        ("n_length",),
+        CONTEXT_MENDER,
+        "the command as it should be for this objective and patient",
+        (*MENDED, "n_dose", "n_span", "n_load", "n_size", "n_age", "n_contrast", *USUAL, *MODE_FLAGS[1:]),
+        MENDED,
+        "scan_group",
+        2 * len(OBJECTIVES) + 1,
+        "ABNORMAL_FOR_CONTEXT",
     ),
 )
 
 
-def render(tables: Tables) -> str:
-    """The text of features.toml for the generator's tables."""
-    usual = _usual(tables)
+def render(tables: Tables, ranges: Ranges | None = None) -> str:
+    """The text of features.toml for the generator's tables; `ranges` default to those of generated normals."""
+    ranges = ranges or ranges_of.generated()
     parts = [
         HEAD,
         "# ---- Logarithms that the quantities lack",
-        _log("log_slice", "slice_mm"),
-        _log("log_length", "scan_length_mm"),
-    ]
-    parts += [
+        text.log("log_slice", "slice_mm"),
+        text.log("log_length", "scan_length_mm"),
         "# ---- Technique",
-        *map(_feature, BY_NAME.values()),
-        *map(_mode, MODES),
-        _flag("n_head_phantom", "is_head_phantom"),
+        *(text.feature(f.name, {f.source: f.factor}, f.add, f.about) for f in BY_NAME.values()),
+        *(text.flag(f"n_{mode}", f"is_{mode}") for mode in MODES),
+        text.flag("n_head_phantom", "is_head_phantom"),
+        "# ---- Dose: octaves from the middle of what is usual for the objective and the patient's size",
+        *_dose(tables, ranges),
+        "# ---- Length: octaves from the middle of what is usual for the objective and the patient's height",
+        *_length(tables, ranges),
+        "# ---- Settings beyond what the objective uses",
+        *(line for column in SETTINGS for line in _setting(column, ranges)),
+        *_small(ranges),
+        *_modes(ranges),
+        *_pregnancy(tables),
+        "# ---- Context",
+        *_context(tables, ranges),
+        "# ---- Networks",
+        *map(_network, NETWORKS),
     ]
-    parts += [
-        "# ---- What is usual for the objective and the patient",
-        *_expected_dose(usual, tables),
-        *_expected_length(usual),
-    ]
-    parts += ["# ---- Context", *_patient(), *map(_objective, OBJECTIVES), _group()]
-    parts += ["# ---- Networks", *map(_network, NETWORKS)]
     return "\n\n".join(parts) + "\n"
 
 
-def _usual(tables: Tables) -> dict[str, Protocol]:
-    """The most frequent protocol of each objective."""
-    usual: dict[str, Protocol] = {}
-    for row in tables.protocols.values():
-        if row.objective not in usual or row.share > usual[row.objective].share:
-            usual[row.objective] = row
-    return usual
-
-
-def _row(name: str, lines: Iterable[str], about: str = "") -> str:
-    comment = f"  # {about}" if about else ""
-    return "\n".join(["[[row]]", f'name = "{name}"{comment}', *lines])
-
-
-def _log(name: str, source: str) -> str:
-    return _row(name, [f'log2 = "{source}"'])
-
-
-def _sum(name: str, terms: Mapping[str, float], add: float, about: str = "") -> str:
-    inside = ", ".join(f"{source} = {factor:g}" for source, factor in terms.items())
-    return _row(name, [f"sum = {{ {inside} }}", f"add = {add:g}", "scale = 1", "clamp = [0, 127]"], about)
-
-
-def _feature(feature: Feature) -> str:
-    return _sum(feature.name, {feature.source: feature.factor}, feature.add, feature.about)
-
-
-def _flag(name: str, source: str) -> str:
-    return _sum(name, {source: 127}, 0)
-
-
-def _mode(mode: str) -> str:
-    return _flag(f"n_{mode}", f"is_{mode}")
-
-
-def _objective(name: str) -> str:
-    return _row(
-        f"n_objective_{name}", ['lookup = "objective"', f"table = {{ {name} = 127 }}", "default = 0", "clamp = [0, 127]"]
-    )
-
-
-def _lookup(name: str, values: Mapping[str, float], about: str) -> str:
-    lines = ['lookup = "objective"', "log = true", "[row.table]"]
-    return _row(name, lines + [f"{key} = {value:.6g}" for key, value in values.items()], about)
-
-
-def _base(row: Protocol) -> float:
-    """Dose in mGy at diameter 0, or of a head at the middle of the protocol's ages."""
-    if row.region == "head":
-        age = sum(row.age) / 2
-        return row.c0_mgy * math.exp(row.b_per_cm * (17.5 - 7 * math.exp(-age / 2) - row.d0_cm))
-    return row.c0_mgy * math.exp(-row.b_per_cm * row.d0_cm)
-
-
-def _slope(row: Protocol) -> float:
-    """Octaves of dose per cm of the abdomen's diameter."""
-    return max(row.b_per_cm * OCTAVES_PER_E * REGION_SIZE.get(row.region, 0.0), LEAST_SLOPE)
-
-
-def _expected_dose(usual: Mapping[str, Protocol], tables: Tables) -> list[str]:
+def _dose(tables: Tables, ranges: Ranges) -> list[str]:
     """log2 CTDIvol = log2 base + slope * diameter; the product by logarithms."""
-    heads = sorted((row for row in tables.protocols.values() if row.objective == PAED_HEAD), key=lambda row: row.age[0])
-    knots = ", ".join(f"[{row.age[0]:g}, {_base(row):.6g}]" for row in heads)
-    bases = {name: _base(row) for name, row in usual.items()}
-    slopes = {name: _slope(row) for name, row in usual.items()}
+    usual = ranges_of.usual_protocols(tables)
+    head = ranges.dose[PAED_HEAD].middle
+    knots = ", ".join(f"[{row.age[0]:g}, {ranges_of.base_dose(row) * head:.6g}]" for row in ranges_of.paed_heads(tables))
+    bases = {name: ranges_of.base_dose(row) * ranges.dose[name].middle for name, row in usual.items()} | {PAED_HEAD: 1.0}
+    slopes = {name: ranges_of.dose_slope(row) for name, row in usual.items()}
     return [
-        _lookup("log_base_dose", bases, "c0 * exp(-b * d0) in mGy; heads: c0 at their own size"),
-        _lookup("log_dose_slope", slopes, "octaves per cm: b / ln 2, times the region's share of the abdomen's diameter"),
-        _row("is_paed_head", ['equal = "objective"', 'to = "paed_head"']),
-        _row("log_base_paed_head", ['steps = "patient_age_years"', f"knots = [{knots}]", "log = true"], "mGy, by age"),
-        _row("log_base", ['choose = "log_base_paed_head"', 'where = "is_paed_head"', 'otherwise = "log_base_dose"']),
-        _row(
+        text.lookup("log_base_dose", bases, "mGy at diameter 0; heads: at their own size"),
+        text.row("is_paed_head", ['equal = "objective"', f'to = "{PAED_HEAD}"']),
+        text.row("log_head_of_age", ['steps = "patient_age_years"', f"knots = [{knots}]", "log = true"], "mGy"),
+        text.row("log_base_paed_head", ['select = "log_head_of_age"', 'where = "is_paed_head"', "else = 1"]),
+        text.lookup("log_dose_slope", slopes, "octaves per cm: b / ln 2, times the region's share of the diameter"),
+        text.row(
             "log_size_octaves",
             ["sum = { log_dose_slope = 1, log_size_cm = 1 }", "linear_step = 0.0009765625", "clamp = [0.001, 16]"],
         ),
-        _row("size_octaves", ['exp2 = "log_size_octaves"'], "how far dose goes up with this patient's size"),
-        _row(
-            "excess_dose",
-            ["sum = { log_ctdivol = 1, log_base = -1, size_octaves = -1 }", "scale = 0.0009765625"],
-            "octaves above the usual dose",
-        ),
-        _sum("n_usual_scan_ma", {"log_ma": MA_STEPS, "excess_dose": -MA_STEPS}, BY_NAME["n_ma"].add, "mA for the usual dose"),
-        _sum(
-            "n_usual_scan_mas",
-            {"log_ma": MAS_STEPS, "log_time_s": MAS_STEPS, "excess_dose": -MAS_STEPS},
-            0,
-            "effective mAs for the usual dose, 1 to 6000 at 0 to 126",
-        ),
-        _row("n_usual_mas", ['select = "n_usual_scan_mas"', 'where = "turns"', "else = 0"]),
-        _row("n_usual_ma", ['select = "n_usual_scan_ma"', 'where = "turns"', "else = 0"]),
+        text.row("size_octaves", ['exp2 = "log_size_octaves"'], "how far dose goes up with this patient's size"),
+        text.octaves("log_dose_excess", {"log_ctdivol": 1, "log_base_dose": -1, "log_base_paed_head": -1, "size_octaves": -1}),
+        text.feature("n_dose", {"log_dose_excess": DOSE_STEPS}, 64, "a factor of 7 either way"),
+        *_dead_zone("dose", "log_dose_excess", ranges.dose),
     ]
 
 
-def _expected_length(usual: Mapping[str, Protocol]) -> list[str]:
-    """Trunk lengths go with the patient's height."""
-    mean_cm = 168.75  # of the generator's adults
-    lengths = {
-        name: row.length_per_height * 10 if row.length_per_height else row.length_mm / (mean_cm if _is_trunk(row) else 1)
-        for name, row in usual.items()
-    }
-    trunk = ", ".join(f'"{name}"' for name, row in usual.items() if _is_trunk(row))
+def _length(tables: Tables, ranges: Ranges) -> list[str]:
+    usual = ranges_of.usual_protocols(tables)
+    lengths = {name: ranges_of.base_length(row) * ranges.length[name].middle for name, row in usual.items()}
     return [
-        _lookup("log_usual_length", lengths, "mm, for trunks per cm of height"),
-        _row("is_trunk", ['in_set = "objective"', f"set = [{trunk}]"]),
-        _row(
+        text.lookup("log_usual_length", lengths, "mm, for trunks per cm of height"),
+        text.marked("is_trunk", [name for name, row in usual.items() if ranges_of.is_trunk(row)]),
+        text.row(
             "log_height_of_age",
             [
                 'curve = "patient_age_years"',
@@ -262,53 +179,106 @@ def _expected_length(usual: Mapping[str, Protocol]) -> list[str]:
             ],
             "cm, where the height is unknown",
         ),
-        _row("log_height_cm", ["sum = { log_height = 1 }", "clamp = [1, 260]"]),
-        _row(
+        text.row("log_height_cm", ["sum = { log_height = 1 }", "clamp = [1, 260]"]),
+        text.row(
             "log_tall",
             ['choose = "log_height_cm"', 'where = "height_is_known"', 'otherwise = "log_height_of_age"', "clamp = [20, 260]"],
         ),
-        _row("log_trunk_height", ['select = "log_tall"', 'where = "is_trunk"', "else = 1"]),
-        _sum(
-            "n_usual_length",
-            {"log_usual_length": LENGTH_STEPS, "log_trunk_height": LENGTH_STEPS},
-            BY_NAME["n_length"].add,
-        ),
+        text.row("log_trunk_height", ['select = "log_tall"', 'where = "is_trunk"', "else = 1"]),
+        text.octaves("log_length_excess", {"log_length": 1, "log_usual_length": -1, "log_trunk_height": -1}),
+        text.feature("n_span", {"log_length_excess": SPAN_STEPS}, 64, "a factor of 3 either way"),
+        *_dead_zone("length", "log_length_excess", ranges.length),
     ]
 
 
-def _is_trunk(row: Protocol) -> bool:
-    return row.region in ("abdomen", "chest")
-
-
-def _patient() -> list[str]:
+def _dead_zone(name: str, source: str, ranges: Mapping[str, Range]) -> list[str]:
+    """`<name>_error`: the excess where it leaves the range, else none. A correction so leads back to the middle."""
     return [
-        _sum("n_size", {"log_size_cm": 48}, -159.5, "10 to 50 cm at 0 to 111"),
-        _row(
-            "log_weight_of_age",
-            [
-                'curve = "patient_age_years"',
-                "knots = [[0, 3.3], [1, 9.4], [5, 18.2], [10, 32], [15, 54], [18, 78]]",
-                "log = true",
-            ],
-            "kg, where the weight is unknown",
+        text.row(f"log_{name}_distance", [f'absolute = "{source}"']),
+        text.lookup(f"log_{name}_reach", {key: one.factor for key, one in ranges.items()}, "from the middle to either end"),
+        text.octaves(f"log_{name}_beyond", {f"log_{name}_distance": 1, f"log_{name}_reach": -1}),
+        text.row(f"{name}_is_off", [f'at_least = "log_{name}_beyond"', "bound = 1.0006"]),
+        text.row(f"{name}_error", [f'select = "{source}"', f'where = "{name}_is_off"', "else = 1"]),
+    ]
+
+
+def _setting(column: str, ranges: Ranges) -> list[str]:
+    """How far a setting is above the highest, and below the lowest, of its objective."""
+    name = SETTINGS[column].removeprefix("n_")
+    high = {key: one[column].high for key, one in ranges.settings.items()}
+    low = {key: one[column].low for key, one in ranges.settings.items()}
+    return [
+        text.lookup(f"log_highest_{name}", high, "of normal commands"),
+        text.octaves(f"{name}_over", {f"log_{name}": 1, f"log_highest_{name}": -1}),
+        text.lookup(f"log_lowest_{name}", low, "of normal commands"),
+        text.octaves(f"{name}_under", {f"log_{name}": 1, f"log_lowest_{name}": -1}),
+    ]
+
+
+def _small(ranges: Ranges) -> list[str]:
+    """The voltage above the highest that the objective uses for small patients."""
+    high = {key: one.high for key, one in ranges.small_kvp.items()}
+    return [
+        text.row("is_not_small", ['at_least = "log_size_cm"', f"bound = {ranges_of.SMALL_CM:g}"]),
+        text.row("is_small", ['not = "is_not_small"']),
+        text.row("is_small_scan", ['all = ["is_small", "turns"]']),
+        text.lookup("log_highest_small_kvp", high, "of normal commands of small patients"),
+        text.octaves("small_kvp_over", {"log_kvp": 1, "log_highest_small_kvp": -1}),
+    ]
+
+
+def _modes(ranges: Ranges) -> list[str]:
+    """Flags of scan modes that the objective does not use."""
+    lines = []
+    for mode in MODES[1:]:
+        used = [name for name, modes in ranges.modes.items() if SCAN_MODES[mode] in modes]
+        lines.append(text.marked(f"may_be_{mode}", used))
+        lines.append(text.row(f"odd_{mode}", [f"sum = {{ is_{mode} = 1, may_be_{mode} = -1 }}"]))
+    return lines
+
+
+def _pregnancy(tables: Tables) -> list[str]:
+    return [
+        text.marked("is_low_trunk", tables.general["never_pregnant"], "the beam passes through an unborn child"),
+        text.row("is_pregnant", ['equal = "pregnant"', 'to = "yes"']),
+        text.row("irradiates_unborn", ['all = ["is_low_trunk", "is_pregnant", "turns"]']),
+    ]
+
+
+def _context(tables: Tables, ranges: Ranges) -> list[str]:
+    scanner = reference_scanner()
+    usual = ranges_of.usual_protocols(tables)
+    base = {name: 12 * math.log2(row.c0_mgy) + 20 for name, row in usual.items()}
+    return [
+        *(
+            text.activation(f"n_usual_{name[2:]}", _values(ranges, column, name), "as that row")
+            for column, name in SETTINGS.items()
         ),
-        _row("log_weight_kg", ["sum = { log_weight = 1 }", "clamp = [0.1, 400]"]),
-        _row(
-            "log_mass",
-            ['choose = "log_weight_kg"', 'where = "weight_is_known"', 'otherwise = "log_weight_of_age"', "clamp = [0.3, 400]"],
+        text.activation("n_base_dose", base, "2 to 200 mGy at 32 to 112"),
+        text.feature(
+            "n_load",
+            {"log_power_kw": 40},
+            127 - 40 * math.log2(scanner.generator_kw),
+            "how near to the generator's power: half of it at 87",
         ),
-        _sum("n_weight", {"log_mass": 20}, -28, "3 to 200 kg at 4 to 125"),
-        _row(
+        text.feature("n_size", {"log_size_cm": 48}, -159.5, "10 to 50 cm at 0 to 111"),
+        text.row(
             "n_age",
             ['curve = "patient_age_years"', "knots = [[0, 0], [2, 24], [6, 48], [18, 84], [100, 127]]", "clamp = [0, 127]"],
         ),
-        _flag("n_contrast", "has_contrast"),
+        text.flag("n_contrast", "has_contrast"),
+        text.row("is_large", ['at_least = "log_size_cm"', f"bound = {LARGE_CM:g}"]),
+        text.row("size_group", [f"sum = {{ objective = 1, is_large = {len(OBJECTIVES)} }}"]),
+        text.row(
+            "scan_group",
+            ['select = "size_group"', 'where = "turns"', "else = 0"],
+            "group of the thresholds: the objective, for large patients again, or 0 for every localiser",
+        ),
     ]
 
 
-def _group() -> str:
-    lines = ['select = "objective"', 'where = "turns"', "else = 0"]
-    return _row("scan_group", lines, "group of the thresholds: the objective, or 0 for every localiser")
+def _values(ranges: Ranges, column: str, name: str) -> dict[str, float]:
+    return {key: BY_NAME[name].at(one[column].usual) for key, one in ranges.settings.items()}
 
 
 def _network(network: Declared) -> str:
@@ -324,10 +294,12 @@ def _network(network: Declared) -> str:
         f"groups = {network.groups}",
         f"inputs = [\n{listed}\n]",
     ]
-    return "\n\n".join(["\n".join(head), *map(_target, network.targets)])
+    return "\n\n".join(["\n".join(head), *_targets(network.targets)])
 
 
-def _target(name: str) -> str:
-    blamed = BY_NAME[name].field if name in BY_NAME else None  # flags of the scan mode cannot be turned back
-    field = f'\nfield = "{blamed}"' if blamed else ""
-    return f'[[network.target]]\nrow = "{name}"{field}'
+def _targets(names: Iterable[str]) -> list[str]:
+    blocks = []
+    for name in names:
+        blamed = BY_NAME[name].field
+        blocks.append(f'[[network.target]]\nrow = "{name}"' + (f'\nfield = "{blamed}"' if blamed else ""))
+    return blocks

@@ -29,20 +29,25 @@ UNIT = 64  # the constant input whose weight is the bias
 ERROR_BITS = 10  # errors are multiples of 2^-10 ...
 LARGEST_ERROR = 1024.0  # ... and no larger than this: 2^20 steps x 2^7 x 2^12 rows of a batch stay below 2^53
 LARGEST_BATCH = 4096
-LATTICE_BITS = 24  # parameters and moments
+LATTICE_BITS = 24  # parameters
+MOMENT_BITS = 44  # gradients and moments: the square of a small gradient must not vanish
 DECAY, SQUARE_DECAY = 0.9, 0.999
 TINY = 2.0**-20
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How to train: neurons of the hidden layers, passes over the data, rows per step, first step width, seed."""
+    """How to train: neurons of the hidden layers, passes over the data, rows per step, first step width, seed.
+
+    `passed`: per output the input that reaches it unchanged, so that the network only learns what to add; or nothing.
+    """
 
     hidden: tuple[int, ...]
     epochs: int
     batch: int = 256
     rate: float = 0.004
     seed: int = 1
+    passed: tuple[int, ...] = ()
 
 
 @dataclass
@@ -51,6 +56,7 @@ class Dense:
 
     weights: Real
     is_output: bool
+    frozen: NDArray[np.bool_] | None = None
 
     def steps(self) -> Real:
         """The weights in whole steps of 2^-SHIFT, as whole numbers in float64; the bias in steps of its own input."""
@@ -77,17 +83,26 @@ def gradient_sums(errors: Real, source: Real) -> Real:
 
 
 def fit(
-    inputs: Whole, targets: Whole, importance: Real, plan: Plan, corrupt: Corrupt | None = None, say: Say | None = None
+    inputs: Whole,
+    targets: Whole,
+    importance: Real,
+    plan: Plan,
+    corrupt: Corrupt | None = None,
+    say: Say | None = None,
+    emphasis: Real | None = None,
 ) -> list[Dense]:
     """Train a network that gives `targets` (n, n_out) for `inputs` (n, n_in), whole numbers 0..127.
 
-    `importance` (n_out,): weight of each target's error, rounded to sixteenths. `corrupt` spoils each batch of inputs
-    (the targets stay), so that the network learns to mend. `say(done 0..1, text)` is told of progress.
+    `importance` (n_out,): weight of each target's error, rounded to sixteenths; `emphasis` (n,) the same for rows. `corrupt`
+    spoils each batch of inputs (the targets stay), so that the network learns to mend. `say(done 0..1, text)` is told of
+    progress.
     Raises ValueError for values or a batch outside what keeps sums exact.
     """
     _check(inputs, targets, plan)
     dice = np.random.Generator(np.random.PCG64(plan.seed))
     layers = _fresh((inputs.shape[1], *plan.hidden, targets.shape[1]), dice)
+    for index, layer in enumerate(layers):
+        pass_through(layer, index, plan.passed)
     adam = [_Moments(layer) for layer in layers]
     steps_in_all = plan.epochs * (len(inputs) // plan.batch)
     weights = on_lattice(np.minimum(importance, LARGEST_ERROR / 256), 4)
@@ -98,7 +113,8 @@ def fit(
             rows = order[start : start + plan.batch]
             batch = inputs[rows] if corrupt is None else corrupt(inputs[rows], dice)
             rate = plan.rate * (1.0 - done / steps_in_all) + plan.rate * 0.01
-            _step(layers, adam, batch.astype(np.float64), targets[rows].astype(np.float64), weights, rate)
+            weigh = weights if emphasis is None else weights * on_lattice(emphasis[rows, None], 4)
+            _step(layers, adam, batch.astype(np.float64), targets[rows].astype(np.float64), weigh, rate)
             done += 1
         if say is not None:
             say((epoch + 1) / plan.epochs, f"pass {epoch + 1} of {plan.epochs}")
@@ -123,6 +139,24 @@ def _fresh(widths: tuple[int, ...], dice: np.random.Generator) -> list[Dense]:
     return layers
 
 
+def pass_through(layer: Dense, index: int, passed: tuple[int, ...]) -> None:
+    """Fix the first neurons of a layer to what they pass on: `passed` inputs, or the first neurons of the layer before."""
+    if not passed:
+        return
+    count = len(passed)
+    frozen = np.zeros(layer.weights.shape, dtype=np.bool_)
+    if layer.is_output:
+        frozen[:, :count] = True  # an output hears its own neuron and no other's
+    else:
+        frozen[:count] = True
+    layer.weights[frozen] = 0.0
+    for neuron, source in enumerate(passed):
+        layer.weights[neuron, neuron if index else source] = 1.0
+    if layer.is_output:
+        layer.weights[:, count:] = 0.0  # at first nothing is added
+    layer.frozen = frozen
+
+
 class _Moments:
     """Adam's state of one layer."""
 
@@ -134,17 +168,19 @@ class _Moments:
     def update(self, layer: Dense, gradient: Real, rate: float) -> None:
         self.mean_left *= DECAY
         self.square_left *= SQUARE_DECAY
-        self.mean = on_lattice(self.mean * DECAY + gradient * (1 - DECAY), LATTICE_BITS)
-        self.square = on_lattice(self.square * SQUARE_DECAY + gradient * gradient * (1 - SQUARE_DECAY), LATTICE_BITS)
+        self.mean = on_lattice(self.mean * DECAY + gradient * (1 - DECAY), MOMENT_BITS)
+        self.square = on_lattice(self.square * SQUARE_DECAY + gradient * gradient * (1 - SQUARE_DECAY), MOMENT_BITS)
         spread = np.sqrt(self.square / (1 - self.square_left)) + TINY
         moved = layer.weights - rate * (self.mean / (1 - self.mean_left)) / spread
         reach = HIGHEST_WEIGHT / (1 << SHIFT)
         moved[:, :-1] = np.clip(moved[:, :-1], -reach, reach)
+        if layer.frozen is not None:
+            moved = np.where(layer.frozen, layer.weights, moved)
         layer.weights = on_lattice(moved, LATTICE_BITS)
 
 
 def _step(layers: list[Dense], adam: list[_Moments], batch: Real, targets: Real, importance: Real, rate: float) -> None:
-    """One update by the gradient of the mean squared weighted error."""
+    """One update by the gradient of the mean squared weighted error; `importance` (n_out,) or (n, n_out)."""
     steps = [layer.steps() for layer in layers]
     sources = [batch]
     for layer, whole in zip(layers, steps, strict=True):
@@ -157,7 +193,7 @@ def _step(layers: list[Dense], adam: list[_Moments], batch: Real, targets: Real,
             inside = (sources[index] > 0) & (sources[index] < HIGHEST)
             back = errors @ (steps[index][:, :-1] / (1 << SHIFT))
             errors = np.where(inside, np.clip(back, -LARGEST_ERROR, LARGEST_ERROR), 0.0)
-        adam[index].update(layers[index], on_lattice(sums / (len(batch) * HIGHEST), LATTICE_BITS), rate)
+        adam[index].update(layers[index], on_lattice(sums / (len(batch) * HIGHEST), MOMENT_BITS), rate)
 
 
 def swap_noise(columns: int, share: float) -> Corrupt:

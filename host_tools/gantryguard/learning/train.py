@@ -1,25 +1,29 @@
-"""Trains the networks of a profile on generated normal commands, and sets their thresholds.
+"""Trains the networks of a profile on generated commands, and sets their thresholds.
 
-A network that sees what it is to say is a denoising autoencoder: it sees a command, perhaps spoilt (`spoil`), and gives
-the normal one. One that does not see it predicts it from the context. Either way a command's score is how far it is from
-what the network says; the largest weighted error names the blamed field. No network ever sees an anomaly. Data, order,
-weights and thresholds follow from the seed. About half a minute on one core.
+The context-free network is a denoising autoencoder: it sees normal commands, perhaps spoilt (`spoil`), and gives the normal
+one; it never sees an anomaly. The context-sensitive one also sees objective and patient and learns from generated anomalies
+too (`lessons`) what a command should have been; what it reads reaches its outputs unchanged, so that it only learns what to
+mend. A command's score is how far it is from what the network says; the largest weighted error names the blamed field. Data,
+order, weights and thresholds follow from the seed. About two minutes on one core.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gantryguard.clinic import patients
 from gantryguard.clinic.commands import Commands
 from gantryguard.clinic.generator import generate
 from gantryguard.clinic.scanner import reference_scanner
 from gantryguard.errors import UserError
-from gantryguard.learning import mlp, quantise, reference
+from gantryguard.learning import lessons, mlp, quantise, reference
+from gantryguard.learning.features import CONTEXT_FREE, LARGE_CM
+from gantryguard.learning.pipeline import Pipeline
 from gantryguard.learning.spoil import spoil
 from gantryguard.profiles.nets import TrainedNet
 from gantryguard.profiles.networks import Network
@@ -35,25 +39,32 @@ MOST_MACS, MOST_BYTES = 6000, 16384
 ERROR_UNIT = 64  # the error that output weights give to an error at the quantile below
 ERROR_QUANTILE = 0.999
 BIAS_BYTES = 4
+LARGE_SEARCH = 6  # times as many normals are looked through for large patients
+CALIBRATION_SEED = 1000  # added to the seed of training
+FEWEST = 2_000  # normals that a group needs for a threshold of its own
+
+
+FREE = mlp.Plan((20, 8, 20), epochs=20, rate=0.004)
+MEND = mlp.Plan((60, 26), epochs=60, rate=0.001)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How much data, and how each network is built. `budget` is the share of held-out normals that one network may hold."""
+    """How much data, and how each network is built. Budgets: the share of held-out normals that a network may hold."""
 
     normals: int = 120_000
+    lesson: lessons.Amounts = field(default_factory=lessons.Amounts)
     held_out: int = 720_000
-    budget: float = 0.00003
-    margin: float = 1.05
-    denoising: tuple[int, ...] = (20, 8, 20)
-    predicting: tuple[int, ...] = (24,)
-    epochs: int = 20
-    batch: int = 256
-    rate: float = 0.008
+    free: mlp.Plan = FREE
+    mend: mlp.Plan = MEND
+    free_budget: float = 0.00003
+    mend_budget: float = 0.00025
+    margin: float = 1.02
+    normal_emphasis: float = 2.0
 
-    def neurons(self, network: Network) -> tuple[int, ...]:
-        """Neurons of the hidden layers of a network."""
-        return self.denoising if is_denoising(network) else self.predicting
+    def budget(self, name: str) -> float:
+        """The budget of a network."""
+        return self.free_budget if name == CONTEXT_FREE else self.mend_budget
 
 
 def train_profile(folder: Path, seed: int, say: mlp.Say | None = None, recipe: Recipe | None = None) -> list[TrainedNet]:
@@ -61,19 +72,23 @@ def train_profile(folder: Path, seed: int, say: mlp.Say | None = None, recipe: R
     recipe = recipe or Recipe()
     profile = Profile.load(folder)
     networks = list(compile_profile(folder).networks)
-    clean = generate(recipe.normals, scanner=reference_scanner(), seed=seed)
-    spoilt = spoil(clean, np.random.Generator(np.random.PCG64(seed)))
-    tables = [gathered(profile, networks, part) for part in (clean, spoilt)]
-    nets = []
-    for number, network in enumerate(networks):
-        part = _Part(say, 0.8 * number / len(networks), 0.8 / len(networks), network.name)
-        inputs = tables[1 if is_denoising(network) else 0][number].inputs
-        nets.append(_train(network, inputs, tables[0][number].targets, seed + number, recipe, part))
-    nets = calibrate(profile, networks, nets, seed + 1000, recipe)
+    layers = train_layers(folder, seed, say, recipe)
+    nets = [_finished(network, one) for network, one in zip(networks, layers, strict=True)]
+    nets = calibrate(profile, networks, nets, seed + CALIBRATION_SEED, recipe)
     check_size(nets)
     if say is not None:
         say(1.0, "networks trained")
     return nets
+
+
+def train_layers(folder: Path, seed: int, say: mlp.Say | None, recipe: Recipe) -> list[list[mlp.Dense]]:
+    """The layers of both networks as training leaves them, before they become integers."""
+    profile = Profile.load(folder)
+    free, mender = compile_profile(folder).networks
+    return [
+        _denoiser(profile, free, seed, recipe, _Part(say, 0.0, 0.1, free.name)),
+        _mender(profile, mender, seed, recipe, _Part(say, 0.1, 0.7, mender.name)),
+    ]
 
 
 @dataclass(frozen=True)
@@ -121,15 +136,40 @@ def _table(network: Network, matrix: Whole) -> Table:
     return Table(inputs, targets, group)
 
 
-def is_denoising(network: Network) -> bool:
-    """Whether a network sees what it is to say; then it is trained on spoilt commands."""
-    return bool({quantity.slot for quantity in network.inputs} & {target.row.slot for target in network.targets})
+def _denoiser(profile: Profile, network: Network, seed: int, recipe: Recipe, say: mlp.Say) -> list[mlp.Dense]:
+    """The context-free network, from normal commands alone."""
+    clean = generate(recipe.normals, scanner=reference_scanner(), seed=seed)
+    spoilt = spoil(clean, np.random.Generator(np.random.PCG64(seed)))
+    wanted = gathered(profile, [network], clean)[0].targets.astype(np.int64)
+    inputs = gathered(profile, [network], spoilt)[0].inputs.astype(np.int64)
+    plan = replace(recipe.free, seed=seed)
+    return mlp.fit(inputs, wanted, _importance(wanted), plan, None, say)
 
 
-def _train(network: Network, inputs: Bytes, targets: Bytes, seed: int, recipe: Recipe, say: mlp.Say) -> TrainedNet:
-    plan = mlp.Plan(recipe.neurons(network), recipe.epochs, recipe.batch, recipe.rate, seed)
-    wanted = targets.astype(np.int64)
-    layers = mlp.fit(inputs.astype(np.int64), wanted, _importance(wanted), plan, None, say)
+def _mender(profile: Profile, network: Network, seed: int, recipe: Recipe, say: mlp.Say) -> list[mlp.Dense]:
+    """The context-sensitive network, from normals and from anomalies that no limit refuses."""
+    taught = lessons.lesson(recipe.lesson, reference_scanner(), seed)
+    seen = gathered(profile, [network], taught.seen)[0]
+    meant = gathered(profile, [network], taught.meant)[0]
+    pipeline = Pipeline(profile)
+    keep = taught.is_normal | ~alarms(pipeline, taught.seen)
+    inputs, wanted = seen.inputs[keep].astype(np.int64), meant.targets[keep].astype(np.int64)
+    slots = [quantity.slot for quantity in network.inputs]
+    passed = tuple(slots.index(target.row.slot) for target in network.targets)
+    plan = replace(recipe.mend, seed=seed + 1, passed=passed)
+    emphasis = np.where(taught.is_normal[keep], recipe.normal_emphasis, 1.0)
+    return mlp.fit(inputs, wanted, np.ones(wanted.shape[1]), plan, None, say, emphasis)
+
+
+def alarms(pipeline: Pipeline, commands: Commands) -> NDArray[np.bool_]:
+    """Which commands the profile holds or blocks, (n,)."""
+    rows = range(0, len(commands), CHUNK)
+    parts = [pipeline.judge(commands.take(np.arange(at, min(at + CHUNK, len(commands))))).is_alarm() for at in rows]
+    return np.concatenate(parts)
+
+
+def _finished(network: Network, layers: list[mlp.Dense]) -> TrainedNet:
+    """A trained network as integers, with thresholds still to be set."""
     blank = np.full((network.groups, 2), NEVER, np.int32)
     net = TrainedNet(network.name, quantise.quantise(layers), blank, np.zeros(len(network.targets), np.int32))
     quantise.prove(net)
@@ -144,17 +184,22 @@ def _importance(targets: Whole) -> mlp.Real:
 
 def calibrate(profile: Profile, networks: list[Network], nets: list[TrainedNet], seed: int, recipe: Recipe) -> list[TrainedNet]:
     """Weights of the errors and thresholds by group, from normals that the training never saw."""
-    pieces = list(_held_out(profile, networks, seed, recipe.held_out))
+    pieces = list(held_out(profile, networks, seed, recipe.held_out))
     return [_calibrated(net, [piece[index] for piece in pieces], recipe) for index, net in enumerate(nets)]
 
 
-def _held_out(profile: Profile, networks: list[Network], seed: int, count: int) -> Iterator[list[Table]]:
-    """Normals in pieces, objectives in equal numbers, so that rare ones are known as well as frequent ones."""
+def held_out(profile: Profile, networks: list[Network], seed: int, count: int) -> Iterator[list[Table]]:
+    """Normals in pieces, objectives in equal numbers, so that rare ones are known as well; then large patients."""
     objectives = list(profile.codes("objective"))
+    share = count // len(objectives)
+    scanner = reference_scanner()
     for number, name in enumerate(objectives):
-        share = count // len(objectives)
-        commands = generate(share, scanner=reference_scanner(), seed=seed + number, objectives=(name,))
-        yield gathered(profile, networks, commands)
+        yield gathered(profile, networks, generate(share, scanner=scanner, seed=seed + number, objectives=(name,)))
+    for number, name in enumerate(objectives):
+        more = generate(LARGE_SEARCH * share, scanner=scanner, seed=seed + 100 + number, objectives=(name,), localiser_share=0)
+        size = patients.diameter_cm("abdomen", more["weight_kg"], more["height_cm"], more["age_years"])
+        if (size >= LARGE_CM).any():
+            yield gathered(profile, networks, more.take(size >= LARGE_CM))
 
 
 def _calibrated(net: TrainedNet, pieces: list[Table], recipe: Recipe) -> TrainedNet:
@@ -165,16 +210,23 @@ def _calibrated(net: TrainedNet, pieces: list[Table], recipe: Recipe) -> Trained
     scores = np.concatenate([reference.score(weighed, p.targets, out)[0] for out, p in zip(outputs, pieces, strict=True)])
     groups = np.concatenate([piece.groups for piece in pieces])
     thresholds = net.thresholds.copy()
-    thresholds[:, 0] = _threshold(scores, recipe)
-    for group in np.unique(groups):
-        thresholds[group, 0] = _threshold(scores[groups == group], recipe)
+    budget = recipe.budget(net.name)
+    thresholds[:, 0] = threshold_of(scores, budget, recipe.margin)
+    for group in known_groups(groups, len(thresholds)):
+        thresholds[group, 0] = threshold_of(scores[groups == group], budget, recipe.margin)
     return TrainedNet(net.name, net.layers, thresholds, weights)
 
 
-def _threshold(scores: Whole, recipe: Recipe) -> int:
+def known_groups(groups: Whole, count: int) -> Whole:
+    """The groups, of `count`, with enough normals for a threshold of their own."""
+    fewest = max(min(FEWEST, len(groups) // (4 * count)), 1)
+    return np.flatnonzero(np.bincount(groups) >= fewest)
+
+
+def threshold_of(scores: Whole, budget: float, margin: float) -> int:
     """The score that at most the budget's share of these normals exceeds, with a margin for those not seen."""
     ranked = np.sort(scores)[::-1]
-    return int(ranked[min(int(len(ranked) * recipe.budget), len(ranked) - 1)] * recipe.margin)
+    return int(ranked[min(int(len(ranked) * budget), len(ranked) - 1)] * margin)
 
 
 def check_size(nets: list[TrainedNet]) -> None:

@@ -5,7 +5,7 @@ logarithm's bounds in the linear unit; codes of an enumerated field by name):
 
     log2 = "x"                                     log2 of x; x below one raw step counts as one
     exp2 = "log_x"                                 2 to that power
-    sum = { x = 2.0, y = -1 }, add = 3             affine; of logarithms alone it is a logarithm again
+    sum = { x = 2.0, y = -1 }, add = 3             affine; of logarithms alone, or with `log = true`, a logarithm again
     equal = "x", to = 5          at_least = "x", bound = 5        in_set = "x", set = [5, 7]          flags, 0 or 1
     all = ["flag", "flag"]       any = ["flag", "flag"]           not = "flag"
     curve = "x", knots = [[x, y], ...]             linear between knots, flat outside (or `knots_x`, `knots_y`);
@@ -204,6 +204,8 @@ class Rows:
             if scale <= 0:
                 entry.fail("scale", f"is {scale:g}", "give the physical size of one raw step, above 0.")
             return replace(blank, scale=scale)
+        if entry.flag("log"):  # some terms are plain octaves, such as a slope times a length
+            return replace(blank, scale=LOG_SCALE, is_log=True)
         if sources and all(source.is_log for source in sources):
             step = entry.number("linear_step", 1.0)
             if step <= 0:

@@ -1,7 +1,7 @@
 """The demo's attacks: what an attacker who owns the console sends, each with the story that it stands for.
 
-All are deterministic and go on at a refusal. None contains an exposure that would be right by itself, with one exception: the
-first of the 151 in `mad_river` is an ordinary head scan of a child. What the attacker states (CTDIvol, DLP, table speed)
+All are deterministic and go on at a refusal. None contains an exposure that would be right by itself: even the first of the 151
+in `mad_river` is no head scan, but one slab of it. What the attacker states (CTDIvol, DLP, table speed)
 fits what he commands: a lie about the dose would only make him easier to catch.
 
 "Know Your Enemy" is Mahler et al., arXiv 1801.05583. The two accidents are cases reported by the press.

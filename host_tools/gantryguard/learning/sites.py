@@ -1,0 +1,68 @@
+"""A profile commissioned for a site: the same networks, the site's own ranges."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from gantryguard.clinic import objectives as tables_of
+from gantryguard.clinic.anomalies import make_anomalies
+from gantryguard.clinic.commands import Commands
+from gantryguard.clinic.generator import generate_at_sites
+from gantryguard.clinic.scanner import reference_scanner
+from gantryguard.clinic.schema import LOCALISER, OBJECTIVES
+from gantryguard.learning import features
+from gantryguard.learning import trial as trials
+from gantryguard.learning.commission import commission
+from gantryguard.learning.pipeline import Pipeline
+from gantryguard.learning.ranges import Ranges
+from gantryguard.learning.stats import interval
+from gantryguard.learning.trial import Trial
+from gantryguard.profiles.nets import TrainedNet
+from gantryguard.profiles.package import build
+from gantryguard.profiles.profile import Profile
+
+FIRST_SITE = 4_000_000
+EXAMS, TESTED, PER_KIND = 60, 2_500, 250  # per objective; anomalies per kind
+
+
+def package_for(folder: Path, nets: Sequence[TrainedNet], ranges: Ranges) -> bytes:
+    """The package of a profile folder with these ranges instead of those of all sites."""
+    with tempfile.TemporaryDirectory() as place:
+        for source in sorted(folder.glob("*.toml")):
+            shutil.copy(source, place)
+        text = features.render(tables_of.tables(), ranges)
+        (Path(place) / "features.toml").write_text(text, encoding="utf-8")
+        return build(Path(place), nets)
+
+
+def alarms_per_day(profile: Profile, exams: Commands, per_day: float) -> tuple[float, float, float]:
+    """False alarms expected in that many scans a day, and the ends of the 95 % interval, by these normal exams."""
+    scans = exams.take(exams["scan_mode"] != LOCALISER)
+    alarm = trials.judged(Pipeline(profile), scans).alarm
+    low, high = interval(int(alarm.sum()), len(alarm))
+    return float(alarm.mean()) * per_day, low * per_day, high * per_day
+
+
+def scans_of(site: int, count: int, seed: int) -> Commands:
+    """Normal scans of one site, `count` of every objective."""
+    return Commands.concat(
+        generate_at_sites(count, scanner=reference_scanner(), seed=seed + code, sites=[site], objectives=(name,))[0]
+        for name, code in OBJECTIVES.items()
+    )
+
+
+def commissioned_trials(folder: Path, nets: Sequence[TrainedNet], count: int) -> list[tuple[Profile, Trial]]:
+    """`count` sites: each one's profile after commissioning with its own exams, and a test set of that site."""
+    pairs = []
+    for site in range(FIRST_SITE, FIRST_SITE + count):
+        profile = Profile(package_for(folder, nets, commission(scans_of(site, EXAMS, site)).ranges))
+        normals, sources = scans_of(site, TESTED, site + 50), scans_of(site, TESTED, site + 90)
+        made = make_anomalies(sources, site, per_kind=PER_KIND)
+        places = np.full(len(normals), site), np.full(len(made.commands), site)
+        pairs.append((profile, Trial(normals, places[0], made, places[1], sources)))
+    return pairs

@@ -1,0 +1,111 @@
+"""The whole evaluation: three seeds, the unconstrained ceiling, commissioned sites, the published design, float against int8.
+
+About fifteen minutes on one core; what it writes is committed, and is of the package whose SHA-256 it names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gantryguard.learning import baselines, ceiling, evaluate, proposals, red_team, sites, train
+from gantryguard.learning import trial as trials
+from gantryguard.learning.evaluate import Outcome
+from gantryguard.learning.floats import FloatDetector
+from gantryguard.learning.pipeline import Pipeline, nets_of
+from gantryguard.learning.trial import Sample, Trial
+from gantryguard.profiles.profile import Profile
+
+Say = Callable[[float, str], None]
+
+
+@dataclass(frozen=True)
+class Scope:
+    """How much to do. `seeds` are those of the test sets."""
+
+    seeds: tuple[int, ...] = (510_000, 520_000, 530_000)
+    normals: int = 420_000
+    per_kind: int = 1_850
+    ceiling_commands: int = 1_000_000
+    sites: int = 8
+    training_seed: int = 1
+
+
+def study(folder: Path, profile: Profile, say: Say, scope: Scope | None = None) -> dict[str, Any]:
+    """The content of metrics.json for the committed package of a profile folder."""
+    scope = scope or Scope()
+    pipeline, nets = Pipeline(profile), nets_of(profile)
+    say(0.0, "test sets")
+    tests = [trials.trial(Sample(scope.normals, scope.per_kind, seed)) for seed in scope.seeds]
+    parts = [evaluate.run(pipeline, [test]) for test in tests]
+    learnt = ceiling.learn(lambda done, text: say(0.05 + 0.5 * done, text), scope.ceiling_commands)
+    whole = _with_ceiling(evaluate.joined(parts), learnt, tests)
+    metrics = evaluate.metrics(whole)
+    say(0.6, "commissioned sites")
+    local = _commissioned(folder, profile, learnt, scope)
+    limits_only = Pipeline(Profile.load(folder))
+    limits = train.alarms(limits_only, tests[0].normals), train.alarms(limits_only, tests[0].anomalies.commands)
+    compared = baselines.compare(tests[0], limits, say)
+    exact = FloatDetector(folder, nets, scope.training_seed, train.Recipe(), lambda done, text: say(0.85 + 0.1 * done, text))
+    return {
+        "package_sha256": hashlib.sha256(profile.blob).hexdigest(),
+        "seeds": [_of_seed(seed, part) for seed, part in zip(scope.seeds, parts, strict=True)],
+        **metrics,
+        "commissioned": local,
+        "proposals": proposals.measure(profile, tests[0]),
+        "red_team": [vars(find) for find in red_team.attack(pipeline)],
+        "baselines": compared,
+        "better_than_baselines": _better(metrics, compared),
+        "float_vs_int8": _float(exact.outcome(whole, tests), metrics),
+    }
+
+
+def _with_ceiling(whole: Outcome, learnt: ceiling.Learnt, tests: Sequence[Trial]) -> Outcome:
+    rate = float(whole.normals.alarm.mean())
+    return evaluate.with_ceiling(whole, np.concatenate([ceiling.found(learnt, test, rate) for test in tests]))
+
+
+def _of_seed(seed: int, part: Outcome) -> dict[str, object]:
+    overall: Any = evaluate.metrics(part)["overall"]
+    names = ("normals", "anomalies", "f1_grades_1_3", "recall_by_grade", "false_alarm_rate", "false_alarm_ci95")
+    return {"seed": seed, **{name: overall[name] for name in names}}
+
+
+def _commissioned(folder: Path, profile: Profile, learnt: ceiling.Learnt, scope: Scope) -> dict[str, object]:
+    """Sites after commissioning with 60 exams of every objective, beside the ceiling at their rate of false alarms."""
+    pairs = sites.commissioned_trials(folder, nets_of(profile), scope.sites)
+    whole = evaluate.joined([evaluate.run(Pipeline(own), [test]) for own, test in pairs])
+    whole = _with_ceiling(whole, learnt, [test for _, test in pairs])
+    measured = evaluate.metrics(whole)
+    return {"sites": scope.sites, **{name: measured[name] for name in ("overall", "recall_by_kind", "blame")}}
+
+
+def _better(metrics: dict[str, Any], compared: Sequence[dict[str, Any]]) -> dict[str, object]:
+    """Per objective the best F1 of any baseline beside the guard's."""
+    best: dict[str, object] = {}
+    for context in metrics["contexts"]:
+        name = context["objective"]
+        if name != "all":
+            rival = max(compared, key=lambda row: row["contexts"][name]["f1_grades_1_3"])
+            best[name] = {
+                "guard": context["f1_grades_1_3"],
+                "best_baseline": rival["contexts"][name]["f1_grades_1_3"],
+                "its_name": rival["name"],
+                "its_false_alarm_rate": rival["contexts"][name]["false_alarm_rate"],
+            }
+    return best
+
+
+def _float(exact: Outcome, metrics: dict[str, Any]) -> dict[str, object]:
+    figures: Any = evaluate.metrics(exact)["overall"]
+    names = ("f1_grades_1_3", "recall_by_grade", "false_alarm_rate")
+    return {
+        "float": {name: figures[name] for name in names},
+        "int8": {name: metrics["overall"][name] for name in names},
+        "f1_points_lost": round(100 * (figures["f1_grades_1_3"] - metrics["overall"]["f1_grades_1_3"]), 4),
+    }

@@ -1,0 +1,107 @@
+"""Commissioning with a site's exams, and the red team's search."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gantryguard import paths
+from gantryguard.cli.main import main
+from gantryguard.clinic import schema
+from gantryguard.clinic.commands import Commands
+from gantryguard.clinic.generator import generate_at_sites, site_effect
+from gantryguard.clinic.scanner import reference_scanner
+from gantryguard.errors import UserError
+from gantryguard.learning import proposals, ranges, red_team, sites, trial
+from gantryguard.learning.commission import FEWEST_EXAMS, commission
+from gantryguard.learning.pipeline import Pipeline, nets_of
+from gantryguard.learning.site_exams import read_exams
+from gantryguard.profiles.profile import Profile
+
+CT = paths.MODELS / "ct"
+SITE = 77
+OBJECTIVES = ("head", "abdomen_pelvis", "paed_chest")
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Profile:
+    return Profile((CT / "package.bin").read_bytes())
+
+
+def exams(count: int, site: int = SITE, seed: int = 5) -> Commands:
+    return generate_at_sites(count, scanner=reference_scanner(), seed=seed, sites=[site], objectives=OBJECTIVES)[0]
+
+
+def test_the_sites_own_level_is_found_and_its_ranges_are_narrower() -> None:
+    found = commission(exams(600))
+    assert set(found.levels) == set(OBJECTIVES)
+    assert set(found.kept) == set(schema.OBJECTIVES) - set(OBJECTIVES)
+    for name, level in found.levels.items():
+        assert np.log(level.ratio) == pytest.approx(site_effect(SITE, name), abs=0.12)
+        general = ranges.generated().dose[name]
+        assert general.low <= level.dose.low < level.ratio < level.dose.high <= general.high
+        assert level.dose.factor < general.factor
+    assert found.ranges.length == ranges.generated().length
+
+
+def test_a_commissioned_guard_passes_its_site_and_holds_more(shipped: Profile) -> None:
+    found = commission(exams(900))
+    own = Profile(sites.package_for(CT, nets_of(shipped), found.ranges))
+    normals = exams(4000, seed=6)
+    assert Pipeline(own).judge(normals).is_alarm().mean() < 0.003
+    tripled = normals.replace(ma=np.floor(normals["ma"] * 2.0))
+    tripled = reference_scanner().restated(tripled)
+    held = [Pipeline(profile).judge(tripled).is_alarm().mean() for profile in (shipped, own)]
+    assert held[1] > held[0]
+
+
+def test_too_few_or_implausible_exams_are_refused() -> None:
+    with pytest.raises(UserError, match="too few"):
+        commission(exams(FEWEST_EXAMS - 1))
+    eightfold = exams(400)
+    with pytest.raises(UserError, match="outside what any site does"):
+        commission(eightfold.replace(ma=eightfold["ma"] * 8))
+
+
+def test_the_command_line_writes_a_package_and_expectations(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table, package = tmp_path / "site.csv", tmp_path / "site.bin"
+    with table.open("w", encoding="utf-8") as file:
+        exams(500).to_csv(file)
+    assert len(read_exams(table)) == 500
+    assert main(["model", "calibrate", str(table), "--output", str(package), "--exams-per-day", "40"]) == 0
+    told = capsys.readouterr().out
+    assert "false alarms expected in 40 scans a day" in told
+    assert "ranges of all sites: neck" in told
+    assert Profile(package.read_bytes()).name == "ct"
+    table.write_text(",".join(schema.NAMES) + "\n", encoding="utf-8")
+    assert main(["model", "calibrate", str(table)]) == 7
+
+
+def test_the_red_team_finds_only_what_passes_and_no_high_dose(shipped: Profile) -> None:
+    pipeline = Pipeline(shipped)
+    finds = red_team.attack(pipeline, red_team.Effort(normals=20_000, crowd=600, rounds=8, survivors=60))
+    assert {(find.objective, find.aim) for find in finds} == {(o, a) for o in schema.OBJECTIVES for a in red_team.AIMS}
+    passing = Commands.from_rows([find.command for find in finds])
+    assert not pipeline.judge(passing).is_alarm().any()
+    assert max(find.ratio for find in finds if find.aim == "most dose") <= 1.25
+    assert all(find.value >= find.normal for find in finds if find.aim == "most dose")
+
+
+def test_proposals_pass_and_are_mostly_usual(shipped: Profile) -> None:
+    test = trial.trial(trial.Sample(normals=9000, per_kind=12, seed=620_000))
+    figures = proposals.measure(shipped, test)
+    assert figures["refused"] > 200
+    assert figures["proposed"] > 0.6
+    assert figures["usual"] > 0.8
+    assert figures["dose_within_25_percent"] > 0.6
+
+
+def test_without_a_guard_the_red_team_would_get_far() -> None:
+    """The search itself is able: with the ranges and networks off it finds several times the normal dose."""
+    limits_only = Pipeline(Profile.load(CT))
+    limits_only._limits = 0
+    effort = red_team.Effort(normals=4000, crowd=300, rounds=8, survivors=40)
+    finds = [find for find in red_team.attack(limits_only, effort) if find.aim == "most dose"]
+    assert np.median([find.ratio for find in finds]) > 2
