@@ -8,17 +8,14 @@ from typing import Annotated
 
 import typer
 
+from gantryguard.cli import data_generate
 from gantryguard.cli.progress import LateBar
 from gantryguard.clinic.importers import public
 from gantryguard.clinic.importers.run import Order, Outcome, run
 from gantryguard.errors import UserError
 
-app = typer.Typer(help="Real exams as tables of scan commands.", no_args_is_help=True)
-
-
-@app.callback()
-def group() -> None:
-    """Real exams as tables of scan commands."""
+app = typer.Typer(help="Exams as tables of scan commands: real ones imported, others generated.", no_args_is_help=True)
+data_generate.register(app)
 
 
 @app.command("import")
