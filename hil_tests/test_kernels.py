@@ -18,7 +18,7 @@ from gantryguard.rig.pico import EmulatedPico
 
 VECTORS = 400
 LIMIT_NS = 10 * S
-CORE = ("__init__", "compat", "network", "network_program", "network_dual_thumb", "network_thumb")
+CORE = ("__init__", "compat", "network", "network_packing", "network_program", "network_dual_thumb", "network_thumb")
 MODULES = ("interposer/__init__", *(f"interposer/core/{name}" for name in CORE), "tests/kernel_vectors")
 SHAPES = ((24, 32), (26, 24), (31, 24), (20, 11), (24, 1))
 LAYERS = 20  # that are timed together

@@ -6,7 +6,7 @@ package that passes cannot make the decision read or write outside its arrays, w
 """
 
 from interposer.core import codec, limits, link, network, package, quantities, reasons
-from interposer.core.compat import const, micropython, ptr32
+from interposer.core.compat import const
 from interposer.core.reasons import NONE, PACKAGE_UNUSABLE
 
 MOST_VALUES = const(4096)
@@ -19,23 +19,11 @@ MOST_MEMBERS = const(32)  # of a set of executable values: a proposal sorts them
 MOST_MS = const(0x1FFFFFFF)  # half of the clock's wrap
 MOST_SHIFT = const(30)
 MOST_GROUPS = const(1024)
-SMALL = const(0x3FFFFFFF)
 
 
 def audit(tables):
     """NONE, or PACKAGE_UNUSABLE. Takes a `Package` whose `reason` is NONE."""
     return NONE if _Audit(tables).holds() else PACKAGE_UNUSABLE
-
-
-@micropython.viper
-def all_small(words: ptr32, count: int) -> int:
-    """1 if the device holds every word without heap: it reads them while a frame is being judged."""
-    i = 0
-    while i < count:
-        if words[i] > SMALL or words[i] < -SMALL - 1:
-            return 0
-        i += 1
-    return 1
 
 
 def _within(first, count, length):
@@ -81,7 +69,7 @@ class _Audit:
 
     def _words(self):
         words = [self.table(name) for name in package.SECTIONS if name not in package.BYTE_SECTIONS]
-        return all(all_small(table, len(table)) for table in words)
+        return all(package.all_small(table, len(table)) for table in words)
 
     def _params(self):
         params = self.params

@@ -10,7 +10,7 @@ which `audit` has proved by the rows that write them, and those of any other lay
 
 from array import array
 
-from interposer.core.compat import const, micropython, pointers, ptr8, ptr32
+from interposer.core.compat import const, pointers
 from interposer.core.network import (
     CLASSIFIER,
     HIGHEST_ACTIVATION,
@@ -37,6 +37,7 @@ from interposer.core.network import (
     Y_SHIFT,
     Y_WEIGHT_AT,
 )
+from interposer.core.network_packing import PASS, pack_pass, pack_single
 
 # Which step: how far the kernel jumps into its table of branches, seen from the jump.
 STEP_LAYER = const(-2)
@@ -74,7 +75,6 @@ SCORE_FOUND = const(28)
 SCORE_IN_THERE = const(32)
 SCORE_BYTES = const(36)
 
-PASS = const(8)  # outputs that grow at once
 UNROLLED_PAIRS = const(16)
 UNROLLED_BLOCKS = const(8)  # of two pairs, for single outputs
 PAIR_BYTES = const(56)  # of code
@@ -99,41 +99,6 @@ def are_narrow(nets, at, count):
         if nets[layer + Y_SHIFT] > MOST_SHIFT or nets[layer + Y_IN] > MOST_INPUTS:
             return False
     return True
-
-
-@micropython.viper
-def pack_pass(stream: ptr32, weights: ptr8, n_in: int, biases: ptr32):
-    """Eight outputs: their biases, the last six first as the kernel loads them, then their weights by pair of inputs."""
-    k = 0
-    while k < PASS:
-        stream[k] = biases[(k + 2) & (PASS - 1)]
-        k += 1
-    at = PASS
-    i = 0
-    while i < n_in:
-        k = 0
-        while k < PASS:
-            place = k * n_in + i
-            second = int(weights[place + 1]) if i + 1 < n_in else 0
-            stream[at] = (int(weights[place]) ^ 0x80) << 16 | (second ^ 0x80)
-            at += 1
-            k += 1
-        i += 2
-
-
-@micropython.viper
-def pack_single(stream: ptr32, weights: ptr8, n_in: int, bias: int):
-    """One output: its bias, then its weights, an even number of pairs; whatever meets the last one then counts nothing."""
-    stream[0] = bias
-    at = 1
-    i = 0
-    while i < n_in:
-        second = int(weights[i + 1]) if i + 1 < n_in else 0
-        stream[at] = (int(weights[i]) ^ 0x80) << 16 | (second ^ 0x80)
-        at += 1
-        i += 2
-    if at & 1 == 0:
-        stream[at] = 0
 
 
 def first_round(count, unrolled):

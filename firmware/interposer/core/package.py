@@ -17,7 +17,7 @@ import io
 import struct
 from array import array
 
-from interposer.core.compat import const
+from interposer.core.compat import const, micropython, ptr32
 from interposer.core.reasons import NONE, PACKAGE_CORRUPT, PACKAGE_FOREIGN, PACKAGE_UNUSABLE
 
 MAGIC = b"GGPK"
@@ -28,6 +28,7 @@ ENTRY = "<III"  # section, offset, bytes
 ENTRY_BYTES = const(12)
 PIECE_BYTES = const(1024)
 LAST_ASCII = const(126)
+SMALL = const(0x3FFFFFFF)  # the largest integer that needs no heap on the device
 FORMAT = const(1)
 MONITOR = const(0)
 ENFORCE = const(1)
@@ -95,6 +96,17 @@ POLICY_MOMENTARY = const(1)
 POLICY_REFUSE = const(2)
 
 LAYOUT = (HEADER + ENTRY + " ".join(SECTIONS) + " f24 c14 e3 r3 q7 l10 t2 n12 y8 o8 p21 x3 d2 k3 log10 slope12").encode()
+
+
+@micropython.viper
+def all_small(words: ptr32, count: int) -> int:
+    """1 if the device holds every word without heap: it reads them while a frame is being judged."""
+    i = 0
+    while i < count:
+        if words[i] > SMALL or words[i] < -SMALL - 1:
+            return 0
+        i += 1
+    return 1
 
 
 def layout_hash():
