@@ -74,7 +74,7 @@ CONTEXT_SENSITIVE: dict[str, Callable[[], Any]] = {
 def compare(test: Trial, limits: tuple[Flags, Flags], say: Say) -> list[dict[str, object]]:
     """F1 of grades 1 to 3 and false alarms, overall and by objective, of every layer alone and of both in series.
 
-    `limits` are the alarms of the guard's limits alone on the test set's normals and anomalies.
+    `limits` are the alarms of the guard's hard limits alone on the test set's normals and anomalies.
     """
     gross = np.flatnonzero(test.anomalies.grades <= GROSS)
     dice = np.random.default_rng(1)
@@ -82,7 +82,7 @@ def compare(test: Trial, limits: tuple[Flags, Flags], say: Say) -> list[dict[str
     bad = dice.permutation(gross)[:TESTED]
     normals, wrong = test.normals.take(good), test.anomalies.commands.take(bad)
     objective = normals["objective"].astype(int), wrong["objective"].astype(int)
-    rows = [_figures("limits alone", limits[0][good], limits[1][bad], *objective)]
+    rows = [_figures("hard limits alone", limits[0][good], limits[1][bad], *objective)]
     inputs = views.fields(normals), views.fields(wrong)
     first = _context_free(*inputs, say)
     second = _context_sensitive(*inputs, *objective, say)

@@ -64,7 +64,8 @@ def _anomalies(lot: int, commands: int) -> tuple[NDArray[np.float32], NDArray[np
 
 def found(learnt: Learnt, test: Trial, rate: float) -> Flags:
     """Which anomalies the classifier of their class finds at a rate of false alarms; those of grades 1 to 3 count as found."""
-    normals = views.everything(test.normals, test.place).astype(np.float32)
+    scans = test.place >= 0  # no classifier has learnt what a localiser is
+    normals = views.everything(test.normals.take(scans), test.place[scans]).astype(np.float32)
     wrong = views.everything(test.anomalies.commands, test.anomaly_place).astype(np.float32)
     classes, hits = np.array(test.anomalies.classes), np.ones(len(wrong), dtype=np.bool_)
     for name, model in learnt.by_class.items():

@@ -144,7 +144,8 @@ def _dose(tables: Tables, ranges: Ranges) -> list[str]:
     """log2 CTDIvol = log2 base + slope * diameter; the product by logarithms."""
     usual = ranges_of.usual_protocols(tables)
     head = ranges.dose[PAED_HEAD].middle
-    knots = ", ".join(f"[{row.age[0]:g}, {ranges_of.base_dose(row) * head:.6g}]" for row in ranges_of.paed_heads(tables))
+    heads = zip(ranges_of.paed_heads(tables), ranges.head_scale, strict=True)
+    knots = ", ".join(f"[{row.age[0]:g}, {ranges_of.base_dose(row) * head * scale:.6g}]" for row, scale in heads)
     bases = {name: ranges_of.base_dose(row) * ranges.dose[name].middle for name, row in usual.items()} | {PAED_HEAD: 1.0}
     slopes = {name: ranges_of.dose_slope(row) for name, row in usual.items()}
     return [

@@ -66,6 +66,7 @@ class Ranges:
     settings: Mapping[str, Mapping[str, Range]]
     modes: Mapping[str, frozenset[int]]
     small_kvp: Mapping[str, Range]
+    head_scale: tuple[float, ...]  # of the expected dose of children's heads, by age: their ranges then end at one ratio
 
 
 def usual_protocols(tables: Tables) -> dict[str, Protocol]:
@@ -105,16 +106,23 @@ def paed_heads(tables: Tables) -> list[Protocol]:
     return sorted((row for row in tables.protocols.values() if row.objective == PAED_HEAD), key=lambda row: row.age[0])
 
 
-def dose_ratio(commands: Commands, name: str, tables: Tables, scanner: Scanner) -> Real:
+def dose_ratio(
+    commands: Commands, name: str, tables: Tables, scanner: Scanner, head_scale: tuple[float, ...] | None = None
+) -> Real:
     """Computed CTDIvol over the expected one, for commands of one objective, shape (n,)."""
     row = usual_protocols(tables)[name]
     size = patients.diameter_cm("abdomen", commands["weight_kg"], commands["height_cm"], commands["age_years"])
     expected = base_dose(row) * 2.0 ** (dose_slope(row) * size)
     if name == PAED_HEAD:
-        heads = paed_heads(tables)
-        at = np.searchsorted([head.age[0] for head in heads], commands["age_years"], side="right") - 1
-        expected = np.array([base_dose(head) for head in heads])[at]
+        scales = np.array(head_scale if head_scale is not None else generated().head_scale)
+        expected = (scales * [base_dose(head) for head in paed_heads(tables)])[_head_of(commands, tables)]
     return np.asarray(scanner.ctdivol_mgy(commands) / expected, dtype=np.float64)
+
+
+def _head_of(commands: Commands, tables: Tables) -> NDArray[np.int64]:
+    """Place of each child's head among the protocols by age."""
+    starts = [head.age[0] for head in paed_heads(tables)]
+    return np.asarray(np.searchsorted(starts, commands["age_years"], side="right") - 1, dtype=np.int64)
 
 
 def length_ratio(commands: Commands, name: str, tables: Tables) -> Real:
@@ -137,12 +145,21 @@ def generated() -> Ranges:
 
 def found(parts: Mapping[str, Commands], tables: Tables, scanner: Scanner) -> Ranges:
     """Ranges of normal scans by objective."""
-    dose = {name: _dose_range(dose_ratio(c, name, tables, scanner)) for name, c in parts.items()}
+    scale = _head_scale(parts[PAED_HEAD], tables, scanner)
+    dose = {name: _dose_range(dose_ratio(c, name, tables, scanner, scale)) for name, c in parts.items()}
     length = {name: _range(length_ratio(c, name, tables), LENGTH_SHARE) for name, c in parts.items()}
     settings = {name: {column: _range(_used(c, column), 0.0) for column in SETTINGS} for name, c in parts.items()}
     small = {name: _range(_of_small(c)["kvp"], 0.0) for name, c in parts.items()}
     modes = {name: frozenset(int(mode) for mode in np.unique(c["scan_mode"])) for name, c in parts.items()}
-    return Ranges(dose, length, settings, modes, small)
+    return Ranges(dose, length, settings, modes, small, scale)
+
+
+def _head_scale(heads: Commands, tables: Tables, scanner: Scanner) -> tuple[float, ...]:
+    """By age, the upper end of the doses of children's heads over that of the oldest."""
+    count = len(paed_heads(tables))
+    ratio, at = dose_ratio(heads, PAED_HEAD, tables, scanner, (1.0,) * count), _head_of(heads, tables)
+    ends = [_dose_range(ratio[at == place]).high for place in range(count)]
+    return tuple(_short(end / ends[-1]) for end in ends)
 
 
 def _used(commands: Commands, column: str) -> Real:

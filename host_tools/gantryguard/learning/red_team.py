@@ -34,8 +34,8 @@ class Effort:
     """How hard it tries: normals to compare with, commands per generation, generations, survivors."""
 
     normals: int = 20_000
-    crowd: int = 4_000
-    rounds: int = 40
+    crowd: int = 2_000
+    rounds: int = 25
     survivors: int = 200
 
 

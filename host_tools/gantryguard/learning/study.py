@@ -31,7 +31,7 @@ class Scope:
     seeds: tuple[int, ...] = (510_000, 520_000, 530_000)
     normals: int = 420_000
     per_kind: int = 1_850
-    ceiling_commands: int = 1_000_000
+    ceiling_commands: int = 400_000
     sites: int = 8
     training_seed: int = 1
 
@@ -48,14 +48,16 @@ def study(folder: Path, profile: Profile, say: Say, scope: Scope | None = None) 
     metrics = evaluate.metrics(whole)
     say(0.6, "commissioned sites")
     local = _commissioned(folder, profile, learnt, scope)
-    limits_only = Pipeline(Profile.load(folder))
-    limits = train.alarms(limits_only, tests[0].normals), train.alarms(limits_only, tests[0].anomalies.commands)
-    compared = baselines.compare(tests[0], limits, say)
+    without = evaluate.run(Pipeline(Profile.load(folder)), [tests[0]])
+    hard = [part.alarm & ~np.isin(part.reason, evaluate.NETWORK_REASONS) for part in (without.normals, without.found)]
+    compared = baselines.compare(tests[0], (hard[0], hard[1]), say)
     exact = FloatDetector(folder, nets, scope.training_seed, train.Recipe(), lambda done, text: say(0.85 + 0.1 * done, text))
     return {
         "package_sha256": hashlib.sha256(profile.blob).hexdigest(),
         "seeds": [_of_seed(seed, part) for seed, part in zip(scope.seeds, parts, strict=True)],
         **metrics,
+        "ceiling_commands": scope.ceiling_commands,
+        "without_networks": evaluate.metrics(without)["overall"],
         "commissioned": local,
         "proposals": proposals.measure(profile, tests[0]),
         "red_team": [vars(find) for find in red_team.attack(pipeline)],

@@ -1,0 +1,109 @@
+"""The evaluation's other voices: ceiling, baselines, float; and the committed report."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gantryguard import paths
+from gantryguard.clinic.schema import OBJECTIVES
+from gantryguard.learning import baselines, ceiling, evaluate, floats, mlp, reference, report, trial, views
+from gantryguard.learning.pipeline import Pipeline, nets_of
+from gantryguard.profiles.profile import Profile
+
+CT = paths.MODELS / "ct"
+TEST = trial.trial(trial.Sample(normals=9000, per_kind=12, seed=700_000))
+
+
+def quiet(_done: float, _text: str) -> None:
+    """Progress that nobody looks at."""
+
+
+@pytest.fixture(scope="module")
+def metrics() -> dict[str, Any]:
+    told: dict[str, Any] = json.loads((CT / "report" / "metrics.json").read_text(encoding="utf-8"))
+    return told
+
+
+def test_the_committed_report_is_of_the_committed_package(metrics: dict[str, Any]) -> None:
+    assert metrics["package_sha256"] == hashlib.sha256((CT / "package.bin").read_bytes()).hexdigest()
+
+
+def test_the_committed_report_meets_the_aims(metrics: dict[str, Any]) -> None:
+    assert metrics["overall"]["normals"] >= 200_000
+    assert metrics["overall"]["anomalies"] >= 100_000
+    assert len(metrics["seeds"]) == 3
+    assert all(context["f1_grades_1_3"] >= 0.995 for context in metrics["contexts"])
+    assert all(context["false_alarm_ci95"][1] <= 0.003 for context in metrics["contexts"])
+    assert metrics["overall"]["false_alarm_ci95"][1] <= 0.001
+    assert metrics["float_vs_int8"]["f1_points_lost"] <= 0.2
+    assert all(row["guard"] >= row["best_baseline"] for row in metrics["better_than_baselines"].values())
+
+
+def test_metrics_have_the_keys_of_the_house_plan(metrics: dict[str, Any]) -> None:
+    keys = {"objective", "group", "normals", "anomalies", "f1_grades_1_3", "recall_by_grade", "recall_by_class"}
+    keys |= {"ceiling_by_class", "false_alarm_rate", "false_alarm_ci95"}
+    for context in (*metrics["contexts"], metrics["overall"]):
+        assert keys <= set(context)
+    assert {context["objective"] for context in metrics["contexts"]} == {"all", *OBJECTIVES}
+
+
+def test_the_report_is_drawn_from_the_metrics(metrics: dict[str, Any], tmp_path: Path) -> None:
+    written = report.write(tmp_path / "report", metrics)
+    assert [path.name for path in written] == ["table.md", "contexts.png", "ceiling.png"]
+    assert written[0].read_text(encoding="utf-8") == (CT / "report" / "table.md").read_text(encoding="utf-8")
+    assert all(path.stat().st_size > 5000 for path in written[1:])
+
+
+def test_a_ceiling_is_learnt_per_class_and_keeps_the_rate() -> None:
+    learnt = ceiling.learn(quiet, commands=12_000)
+    hits = ceiling.found(learnt, TEST, 0.01)
+    made = TEST.anomalies
+    assert set(learnt.by_class) == {name for name, grade in zip(made.classes, made.grades, strict=True) if grade > 3}
+    assert hits[made.grades <= 3].all()
+    assert 0.2 < hits[made.grades > 3].mean() < 1
+
+
+def test_the_view_of_the_ceiling_is_finite_and_knows_the_site() -> None:
+    told = views.everything(TEST.normals, TEST.place)
+    assert np.isfinite(told).all()
+    assert len(np.unique(told[:, -1])) > 50
+    assert (told[TEST.place < 0, -1] == 0).all()
+
+
+def test_baselines_report_every_layer_and_every_pair(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(baselines, "LEARNT", trial.Sample(normals=3600, per_kind=20, seed=250_000))
+    monkeypatch.setattr(baselines, "TESTED", 1500)
+    nothing = np.zeros(len(TEST.normals), bool), np.zeros(len(TEST.anomalies.commands), bool)
+    rows = baselines.compare(TEST, nothing, quiet)
+    first, second = len(baselines.CONTEXT_FREE), len(baselines.CONTEXT_SENSITIVE)
+    assert first >= 6
+    assert second >= 5
+    assert len(rows) == 1 + first + second + first * second
+    assert rows[0]["f1_grades_1_3"] == 0.0
+    assert all(0 <= row["f1_grades_1_3"] <= 1 for row in rows)  # type: ignore[operator]  # a number
+    assert max(row["f1_grades_1_3"] for row in rows) > 0.8  # type: ignore[type-var]  # numbers
+
+
+def test_a_network_of_whole_numbers_is_the_same_in_floating_point() -> None:
+    rows = np.random.default_rng(1).integers(0, 128, (300, 6))
+    layers = mlp.fit(rows, rows, np.ones(6), mlp.Plan((8,), 1, 32, passed=(0, 1, 2, 3, 4, 5)))
+    exact = floats.infer(layers, rows.astype(np.float64))
+    assert np.abs(exact - rows).max() < 40
+    net = nets_of(Profile((CT / "package.bin").read_bytes()))[0]
+    targets = np.random.default_rng(2).integers(0, 128, (100, len(net.output_weights)))
+    outputs = np.random.default_rng(3).integers(0, 128, targets.shape)
+    whole, _ = reference.score(net, targets, outputs)
+    real = floats.score(net, targets.astype(float), outputs.astype(float))
+    assert np.abs(real / np.maximum(whole, 1) - 1).max() < 0.2
+
+
+def test_blame_counts_single_fields_only() -> None:
+    outcome = evaluate.run(Pipeline(Profile((CT / "package.bin").read_bytes())), [TEST])
+    assert set(evaluate.blame(outcome)) == {"grades_1_3", "grade_4"}
+    assert (outcome.truth != "").sum() < len(outcome.truth)
