@@ -46,6 +46,9 @@ def _audit(package):
 
 
 def _forget(module):
-    """Let the code of a module of `core` leave memory again: it is needed once."""
+    """Let the code of a module of `core` leave memory again: it is needed once. Its package knows it too."""
     sys.modules.pop("interposer.core." + module, None)
+    core = sys.modules["interposer.core"]
+    if hasattr(core, module):
+        delattr(core, module)
     gc.collect()

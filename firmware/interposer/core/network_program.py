@@ -1,4 +1,4 @@
-"""Prepares networks for `network_dual_thumb` when a package loads: every network becomes a program, an array of words.
+"""Prepares networks for `network_dual_thumb` when a package loads: every network becomes a program, a row of words.
 
 A program is a row of steps; a step is a word that says which (STEP_...), then its header, then what it reads on the way:
 slots, weights, targets. Addresses are worked out here and stay right, because nothing on the device's heap ever moves; who
@@ -8,7 +8,7 @@ Whether networks may be prepared is derived here from their tables, never from a
 which `audit` has proved by the rows that write them, and those of any other layer within the bounds of the one before.
 """
 
-from array import array
+import struct
 
 from interposer.core.compat import const, pointers
 from interposer.core.network import (
@@ -128,7 +128,7 @@ class Compiler:
         self.program = None
         self.base = self.at = 0
         step(*things)
-        self.program = array("i", bytes(4 * self.at))
+        self.program = bytearray(4 * self.at)  # an array would be made by way of a second copy
         self.base = pointers(self.program)[0]
         self.at = 0
         step(*things)
@@ -137,7 +137,7 @@ class Compiler:
     def _put(self, *words):
         for word in words:
             if self.program is not None:
-                self.program[self.at] = word
+                struct.pack_into("<i", self.program, 4 * self.at, word)
             self.at += 1
 
     def _place(self, words=0):
