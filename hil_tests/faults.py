@@ -28,7 +28,7 @@ METHODS = {
     "hal.wake.Wake": "arm_timer ioctl",
     "service.events.Events": "add",
     "service.maintenance.Maintenance": "pending pump",
-    "service.status.Status": "status",
+    "service.status.Status": "_running",
 }
 CALLBACKS = [f"{place}.{name}" for place, names in METHODS.items() for name in names.split()]
 # What else may be raised, in the judging of a frame.
@@ -41,32 +41,41 @@ KINDS = {
     "RuntimeError": "deeper()",
 }
 HANG = "while True: sleep_ms(100)"  # asleep, so that the emulator need not count out the watchdog's time
+# The one fault is planted when it has been chosen: a guard whose every callback was wrapped would not fit into memory.
 HEAD = """
+import sys
+import micropython
 from time import sleep_ms
 from machine import Pin
 from interposer.hal import board_record
+from interposer.bridge import Bridge
 strobe = Pin(board_record.STROBE, Pin.OUT)
-armed = [-1]
+plan = [False, None]
 def deeper():
     deeper()
-from interposer.bridge import Bridge
 right_carry = Bridge._carry
 def arming(self, now):
     right_carry(self, now)
-    if armed[0] < 0:
-        armed[0] = self.forward.frame[3]
+    if not plan[0]:
+        plan[0] = True
+        micropython.heap_unlock()
+        module, owner, name, plant, plan[1] = PLANS[self.forward.frame[3]]
+        plant(getattr(sys.modules["interposer." + module], owner), name)
+        micropython.heap_lock()
 Bridge._carry = arming
 """
-PLANT = """
-from interposer.{module} import {owner}
-right_{number} = {owner}.{name}
-def wrong_{number}({parameters}):
-    if armed[0] == {number}:
+WRAPPER = """
+def plant_{arity}(owner, name):
+    def wrong({parameters}):
         strobe(1)
-        {fault}
-    return right_{number}({parameters})
-{owner}.{name} = wrong_{number}
+        plan[1]()
+    setattr(owner, name, wrong)
 """
+FAULT = """
+def {name}():
+    {fault}
+"""
+PLAN = "({module!r}, {owner!r}, {name!r}, plant_{arity}, {fault}),\n"
 
 
 def parameters_of(callback: str) -> str:
@@ -80,14 +89,18 @@ def parameters_of(callback: str) -> str:
 
 def patch() -> str:
     """The module: every callback, then every kind, then the hang. The number to fail is the sequence number of a frame."""
+    names = {"raise ValueError": "fault", **{fault: f"fault_{kind}" for kind, fault in KINDS.items()}, HANG: "fault_hang"}
     faults = [(callback, "raise ValueError") for callback in CALLBACKS]
     faults += [(JUDGING, fault) for fault in (*KINDS.values(), HANG)]
-    text = HEAD
-    for number, (callback, fault) in enumerate(faults):
+    text = HEAD + "".join(FAULT.format(name=name, fault=fault) for fault, name in names.items())
+    arities = {callback: len(parameters_of(callback).split(", ")) for callback, _ in faults}
+    for arity in sorted(set(arities.values())):
+        text += WRAPPER.format(arity=arity, parameters=", ".join(f"a{number}" for number in range(arity)))
+    text += "PLANS = (\n"
+    for callback, fault in faults:
         module, owner, name = callback.rsplit(".", 2)
-        parameters = parameters_of(callback)
-        text += PLANT.format(number=number, module=module, owner=owner, name=name, parameters=parameters, fault=fault)
-    return text
+        text += PLAN.format(module=module, owner=owner, name=name, arity=arities[callback], fault=names[fault])
+    return text + ")\n"
 
 
 def provoke(guard: Guard, number: int) -> None:

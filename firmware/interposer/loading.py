@@ -24,12 +24,14 @@ def load(watchdog):
     if file.seek(0, 2) > MAX_BYTES:
         return None, None, PACKAGE_CORRUPT
     watchdog.feed()
+    gc.collect()
     package = Package(file, board.NAME)
     watchdog.feed()
     reason = package.reason if package.reason != NONE else _audit(package)
     if reason != NONE:
         return None, None, reason
     watchdog.feed()
+    gc.collect()
     judge = Judge(package, layers, evaluate)
     _forget("network_program")
     return package, judge, NONE

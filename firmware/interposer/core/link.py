@@ -51,11 +51,22 @@ BACKWARD = const(1)
 COUNT_MASK = const(0x3FFFFFFF)
 
 
+_NO_TABLE = array("i", (0,))
+_tables = {}  # by polynomial and direction of its bits: both directions of a link and their readers share them
+
+
 def crc16_table(framing):
-    """The 256 steps of the framing's CRC-16, reflected or not; zeros where the link has another check."""
-    table = array("i", bytes(1024))
+    """The 256 steps of the framing's CRC-16, reflected or not; a single zero where the link has another check."""
     if framing[F_CHECK] != CHECK_CRC16:
-        return table
+        return _NO_TABLE
+    key = (framing[F_CHECK_A], framing[F_CHECK_C])
+    if key not in _tables:
+        _tables[key] = _steps(framing)
+    return _tables[key]
+
+
+def _steps(framing):
+    table = array("i", bytes(1024))
     polynomial = framing[F_CHECK_A]
     if framing[F_CHECK_C]:
         mirrored = 0

@@ -7,6 +7,7 @@ kernel does four products a turn: weights are read as signed bytes, activations 
 the kernel is not reentrant.
 """
 
+import gc
 from array import array
 
 from interposer.core.compat import const, micropython, pointers, ptr8, ptr32
@@ -179,7 +180,10 @@ class Layers:
         if not count or not fits(network.nets, count):
             return run_layers, array("i", [0]), None
         compiler = Compiler(network.nets, network.weights, network.here, network.there, widest)
-        programs = [compiler.network(i, network.scores, network.hold_above, network.found) for i in range(count)]
+        programs = []
+        for index in range(count):
+            gc.collect()  # what the last one left in pieces would be in the way of the next
+            programs.append(compiler.network(index, network.scores, network.hold_above, network.found))
         return run, pointers(*programs), (compiler.buffers, programs)
 
 

@@ -194,11 +194,21 @@ class Package:
             self.places[SECTIONS[index]] = (offset, size)
         for name in SECTIONS:
             if name != "names":
-                data = self._section(name)
-                self.tables[name] = data if name in BYTE_SECTIONS else array("i", data)
+                self.tables[name] = self._section(name) if name in BYTE_SECTIONS else self._words(name)
         return NONE
 
     def _section(self, name):
         offset, size = self.places[name]
         self.file.seek(offset)
         return self.file.read(size)
+
+    def _words(self, name):
+        """A section as int32, grown piece by piece: the device has no room for a large one twice."""
+        offset, size = self.places[name]
+        self.file.seek(offset)
+        words = array("i")
+        while size:
+            piece = self.file.read(min(size, PIECE_BYTES))
+            words.extend(array("i", piece))
+            size -= len(piece)
+        return words

@@ -206,18 +206,25 @@ class Port:
 
 
 class Rings:
-    """The memory of both ports' rings, to be had before anything cuts the heap into pieces."""
+    """The memory of both ports' rings, to be had before anything cuts the heap into pieces.
+
+    Rings lie at multiples of their sizes; those to send from fit before or behind the others, where these leave room.
+    """
 
     def __init__(self):
-        self.receive, self.memory = self._aligned(RECEIVE_BITS)
-        self.send, self.memory_too = self._aligned(SEND_BITS)
+        large = 1 << RECEIVE_BITS
+        small = 1 << SEND_BITS
+        self.memory = bytearray(3 * large)
+        first = addressof(self.memory)
+        start = _up(first, large)
+        self.receive = (bytearray_at(start, large), bytearray_at(start + large, large))
+        end = start + 2 * large
+        start = end if first + 3 * large - end >= 2 * small else _up(first, small)
+        self.send = (bytearray_at(start, small), bytearray_at(start + small, small))
 
-    def _aligned(self, bits):
-        """Two buffers of 2 to the power of `bits` bytes, each at a multiple of its size; and the memory that they lie in."""
-        size = 1 << bits
-        memory = bytearray(3 * size)
-        start = (addressof(memory) + size - 1) & ~(size - 1)
-        return (bytearray_at(start, size), bytearray_at(start + size, size)), memory
+
+def _up(address, size):
+    return (address + size - 1) & ~(size - 1)
 
 
 def open_ports(rings, baud):
