@@ -111,7 +111,7 @@ def provoke(guard: Guard, number: int) -> None:
     pico.console_in.send(guard.frame("keep_alive"))  # the first frame may have any number: this one chooses the fault
     rest = (
         guard.frame("exam_context", cases.ADULT),
-        guard.frame("scan_parameters", cases.abdomen(kvp=140, ma=500).parameters),
+        guard.frame("scan_parameters", cases.abdomen(**cases.SLOW).parameters),
         guard.frame("keep_alive", step=100),
         guard.frame("stop"),
         guard.frame("keep_alive")[:-2],

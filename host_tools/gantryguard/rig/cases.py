@@ -13,6 +13,12 @@ FOUR_YEARS = context_fields(103, "paed_abdomen_pelvis", age_years=4, sex="male",
 TWO_AND_A_HALF = context_fields(104, "paed_head", age_years=2.5, sex="male", weight_kg=13.5, height_cm=92)
 VERY_OBESE = context_fields(105, "abdomen_pelvis", age_years=47, sex="male", weight_kg=190, height_cm=175, contrast=True)
 
+SLOW = {
+    "kvp": 100,
+    "ma": 150,
+    "rotation_s": 1.0,
+}  # an abdomen with so slow a rotation: every limit holds, a network finds it odd
+
 
 def abdomen(number: int = 1, **changes: float) -> SeriesPlan:
     """An adult's abdomen and pelvis, about 12 mGy."""
