@@ -9,7 +9,9 @@ from desk import Desk
 
 from gantryguard.profiles.profile import Profile
 from gantryguard.rig import cases
+from gantryguard.rig.cable import Arrival
 from gantryguard.rig.endpoint import Commands, Message
+from gantryguard.rig.result import frames_in
 from interposer.core.link import BACKWARD
 from interposer.core.package import P_REASON_SLOT
 
@@ -59,7 +61,8 @@ class DeskConsole:
 
     def replies(self) -> list[Message]:
         """Everything that the console was told."""
-        return [self._replies.read(frame, 0) for frame in self.desk.console.left]
+        heard = [Arrival(0, byte) for byte in b"".join(self.desk.console.left)]
+        return [self._replies.read(frame, t_ns) for t_ns, frame in frames_in(heard, self._replies)]
 
     def said(self) -> list[tuple[str, int]]:
         """(command, reason) of every reply that carries a reason."""

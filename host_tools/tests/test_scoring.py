@@ -92,7 +92,7 @@ def test_a_planted_difference_is_found(ct: Profile) -> None:
     with pytest.raises(UserError, match="row 8") as caught:
         CoreParity(judge).check(matrix, findings, 1, 1)
     assert caught.value.exit_code == errors.DISAGREEMENT
-    findings.outputs[2][5] += 1
+    findings.outputs[1][5] += 1
     with pytest.raises(UserError, match=r"onnxruntime.*row 106") as caught:
         OnnxParity(judge, GRAPHS).check(matrix, findings, 101)
     assert caught.value.exit_code == errors.DISAGREEMENT

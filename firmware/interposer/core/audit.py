@@ -38,9 +38,7 @@ class _Audit:
         self.table = tables.table
         self.params = tables.table("params")
         self.values = self.fields = self.states = self.commands = 0
-        self.lines = 0
-        for line in tables.name_lines():
-            self.lines += line.endswith(b"\n")
+        self.lines = tables.count_names()
         self.wide = set()  # slots that rows may set outside what a network reads
 
     def holds(self):
@@ -351,7 +349,7 @@ class _Audit:
         )
 
     def _activation(self, slot):
-        """Whether a slot can hold nothing but 0..127: prepared networks rely on it."""
+        """Whether a slot can hold nothing but 0..127: compiled networks rely on it."""
         return self.fields + self.states <= slot < self.values and slot not in self.wide
 
     def _layers(self, nets, net, width, outputs):

@@ -3,7 +3,7 @@
 Activations are integers 0..127 (or signed at an output), weights int8, biases and accumulators int32 (the compiler proves
 every accumulator below 2^24, so that float32 runtimes are exact too). Requantisation is a shift with round half to even,
 then saturation. Optimised twins with the same results to the bit: `network_thumb.py` of `layers`, `network_dual_thumb.py` of
-`first_suspect`, for networks that `network_program.py` has prepared.
+`first_suspect`, for networks that `network_program.py` has compiled.
 """
 
 from array import array

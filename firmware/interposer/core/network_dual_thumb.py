@@ -1,4 +1,4 @@
-"""Prepared networks: one assembler function runs all of them, from the value vector to their scores and thresholds.
+"""Compiled networks: one assembler function runs all of them, from the value vector to their scores and thresholds.
 
 Only the RP2040 (ARMv6-M) can run it; `network.first_suspect` says in plain words what it does, and its results are the same
 to the bit. `network_program.py` writes the programs that it walks through. A run never touches the heap. It keeps

@@ -4,7 +4,7 @@ A program is a row of steps; a step is a word that says which (STEP_...), then i
 slots, weights, targets. Addresses are worked out here and stay right, because nothing on the device's heap ever moves; who
 keeps a program has to keep what it points into.
 
-Whether networks may be prepared is derived here from their tables, never from a flag: the inputs of a network lie in 0..127,
+Whether networks may be compiled is derived here from their tables, never from a flag: the inputs of a network lie in 0..127,
 which `audit` has proved by the rows that write them, and those of any other layer within the bounds of the one before.
 """
 

@@ -1,7 +1,7 @@
 """The optimised twin of `network.layers`: same signature, same results to the bit, some ten times faster.
 
 Only the RP2040 (ARMv6-M) can run it; the host uses `network.layers`. Where all layers of a `Network` meet the conditions of
-`network_program.py`, it is prepared for the faster `network_dual_thumb.py`; what follows is for layers of any kind. A viper
+`network_program.py`, it is compiled for the faster `network_dual_thumb.py`; what follows is for layers of any kind. A viper
 function turns the tables into addresses in a block of words that was allocated once, so a call never touches the heap. The
 kernel does four products a turn: weights are read as signed bytes, activations two words at a time. The block is shared, so
 the kernel is not reentrant.

@@ -152,6 +152,17 @@ class Package:
         """An int32 section as `array("i")`, a byte section as bytes; the names are read anew each time."""
         return self._section(name) if name == "names" else self.tables[name]
 
+    def count_names(self):
+        """How many lines the names have."""
+        offset, size = self.places["names"]
+        self.file.seek(offset)
+        count = 0
+        while size:
+            piece = self.file.read(min(size, PIECE_BYTES))
+            count += piece.count(b"\n")
+            size -= len(piece)
+        return count
+
     def name_lines(self):
         """Yield the names line by line, as bytes: the whole section is more than a device should hold at once."""
         offset, size = self.places["names"]

@@ -15,8 +15,8 @@ from interposer.core.compat import const, micropython, pointers, ptr8, ptr32
 from interposer.core.ring import G_PLACE, G_PLACE_TOO, G_WORDS, READ_MASK, RING_WORDS, V_MASK, V_READ, V_START
 from interposer.hal import board_record as board
 
-RECEIVE_BITS = const(12)  # 4 kB: what comes in 355 ms at 115,200 baud, in 44 ms at 921,600
-SEND_BITS = const(10)
+RECEIVE_BITS = const(11)  # 2 kB: what comes in 178 ms at 115,200 baud
+SEND_BITS = const(9)
 BITS_PER_BYTE = const(10)
 
 UARTS = const(0x40034000)
