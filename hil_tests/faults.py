@@ -104,19 +104,19 @@ def patch() -> str:
 
 
 def provoke(guard: Guard, number: int) -> None:
-    """Begin to send what reaches every callback: a pass, a hold by a network with its proposal, a block with its reply, a stop
-    through the open relay, a frame that breaks off, a request."""
+    """Begin to send what reaches every callback: a pass, a hold by a network with its proposal, a request, a frame that breaks
+    off, a stop that ends the hold, a block with its reply."""
     pico = guard.pico
     guard.sequence = number - 1
     pico.console_in.send(guard.frame("keep_alive"))  # the first frame may have any number: this one chooses the fault
     rest = (
         guard.frame("exam_context", cases.ADULT),
         guard.frame("scan_parameters", cases.abdomen(**cases.SLOW).parameters),
-        guard.frame("keep_alive", step=100),
-        guard.frame("stop"),
         guard.frame("keep_alive")[:-2],
+        guard.frame("stop"),
+        guard.frame("keep_alive", step=100),
     )
-    for at_ms, frame in zip((20, 40, 110, 130, 150), rest, strict=True):
+    for at_ms, frame in zip((20, 40, 190, 250, 280), rest, strict=True):
         pico.clock.call_at(pico.now_ns + at_ms * MS, partial(pico.console_in.send, frame))
     pico.clock.call_at(pico.now_ns + 5 * MS, partial(pico.gantry_in.send, guard.profile.encode("status", 1, {})))
     pico.clock.call_at(pico.now_ns + 70 * MS, lambda: pico.maintenance.send(b"status\n"))
