@@ -13,7 +13,7 @@ from gantryguard.rig import trace
 from gantryguard.rig.clock import MS
 from interposer.core import reasons
 
-RESTART_NS = 2600 * MS  # boot, and the answer to what was asked meanwhile
+RESTART_NS = 4000 * MS  # boot, and the answer to what was asked meanwhile
 
 
 @pytest.fixture(scope="module")
