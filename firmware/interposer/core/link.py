@@ -52,7 +52,8 @@ COUNT_MASK = const(0x3FFFFFFF)
 
 
 _NO_TABLE = array("i", (0,))
-_tables = {}  # by polynomial and direction of its bits: both directions of a link and their readers share them
+# By polynomial and direction of its bits: both directions of a link and their readers share them.
+_tables = {}  # type: dict[tuple[int, int], array[int]]
 
 
 def crc16_table(framing):
