@@ -56,10 +56,11 @@ def deeper():
 right_carry = Bridge._carry
 def arming(self, now):
     right_carry(self, now)
-    if not plan[0]:
+    number = self.forward.frame[3]
+    if not plan[0] and number < len(PLANS):
         plan[0] = True
         micropython.heap_unlock()
-        module, owner, name, plant, plan[1] = PLANS[self.forward.frame[3]]
+        module, owner, name, plant, plan[1] = PLANS[number]
         plant(getattr(sys.modules["interposer." + module], owner), name)
         micropython.heap_lock()
 Bridge._carry = arming
@@ -101,6 +102,9 @@ def patch() -> str:
         module, owner, name = callback.rsplit(".", 2)
         text += PLAN.format(module=module, owner=owner, name=name, arity=arities[callback], fault=names[fault])
     return text + ")\n"
+
+
+NO_FAULT = 200  # a sequence number that chooses none
 
 
 def provoke(guard: Guard, number: int) -> None:

@@ -24,10 +24,11 @@ BOOT_LIMIT_NS = 5 * S
 ANSWER_LIMIT_NS = 5 * S
 OPEN_WITHIN_NS = 1 * MS  # from any failure to an open contact
 PATCHED_MAIN = """
-import machine
+import machine, sys
 try:
     import micropython
     micropython.kbd_intr(-1)
+    sys.path.append("")
     import patch
     from interposer.app import main
     main()

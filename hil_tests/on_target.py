@@ -13,12 +13,13 @@ from gantryguard.rig.clock import S
 from gantryguard.rig.pico import EmulatedPico
 
 RUNNER = """
-import gc
+import gc, sys
 from machine import UART, Pin
 port = UART(0, 115200, tx=Pin(0), rx=Pin(1), txbuf=4096)
 def say(line):
     port.write(line.encode() + b"\\n")
     port.flush()
+sys.path.append("")
 for name in MODULES:
     module = __import__(name)
     for test in sorted(dir(module)):
@@ -42,7 +43,6 @@ def run_on_target(
     """
     board = load_board()
     files = device_files(board, extra)
-    files["boot.py"] = b""
     files["main.py"] = f"MODULES = {tuple(modules)!r}\n{RUNNER}".encode()
     for name, source in modules.items():
         files[f"{name}.mpy"] = compile_module(source, f"{name}.py")

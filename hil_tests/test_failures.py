@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from faults import CALLBACKS, KINDS, patch, provoke
+from faults import CALLBACKS, KINDS, NO_FAULT, patch, provoke
 from guard import OPEN_WITHIN_NS, Guard
 
 from gantryguard.profiles.profile import Profile
@@ -89,6 +89,7 @@ def test_a_hang_is_ended_by_the_watchdog(faulty: Guard) -> None:
 
 def must_be_acknowledged(guard: Guard) -> None:
     """After a crash nothing passes until CANCEL is pressed at the device."""
+    guard.sequence = NO_FAULT
     assert not guard.pico.relay.closed
     assert guard.send(guard.frame("keep_alive")) == b""
     guard.press("override", 700)

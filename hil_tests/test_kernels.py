@@ -10,7 +10,8 @@ from on_target import run_on_target
 
 from gantryguard import paths
 from gantryguard.client.bytecode import compile_module
-from gantryguard.client.device_image import build_flash
+from gantryguard.client.constants import fold_constants
+from gantryguard.client.device_image import build_flash, device_files
 from gantryguard.profiles.profile import Profile
 from gantryguard.rig.board import load_board
 from gantryguard.rig.clock import S
@@ -18,8 +19,6 @@ from gantryguard.rig.pico import EmulatedPico
 
 VECTORS = 400
 LIMIT_NS = 10 * S
-CORE = ("__init__", "compat", "network", "network_packing", "network_program", "network_dual_thumb", "network_thumb")
-MODULES = ("interposer/__init__", *(f"interposer/core/{name}" for name in CORE), "tests/kernel_vectors")
 SHAPES = ((24, 32), (26, 24), (31, 24), (20, 11), (24, 1))
 LAYERS = 20  # that are timed together
 MOST_PREPARED_CYCLES_PER_MAC = 3.2
@@ -93,10 +92,10 @@ def said(micropython_uf2: Path) -> list[list[str]]:
     assert spec.loader is not None
     vectors = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(vectors)
-    files = {"main.py": f"SHAPES, LAYERS = {SHAPES}, {LAYERS}\n{CHECK}".encode()}
+    files = device_files(load_board())
+    files["main.py"] = fold_constants(f"SHAPES, LAYERS = {SHAPES}, {LAYERS}\n{CHECK}".encode())
     files |= {"vectors.bin": vectors.pack(1, VECTORS), "narrow.bin": vectors.pack(2, VECTORS, narrow=True)}
-    for name in MODULES:
-        files[f"{name}.mpy"] = compile_module((paths.FIRMWARE / f"{name}.py").read_bytes(), f"{name}.py")
+    files["tests/kernel_vectors.mpy"] = compile_module(place.read_bytes(), "tests/kernel_vectors.py")
     pico = EmulatedPico(build_flash(micropython_uf2, files), load_board())
     assert pico.run_while(lambda: b"end\r\n" not in pico.maintenance.data, LIMIT_NS), pico.maintenance.data
     return [line.split() for line in pico.maintenance.data.decode().split("\r\n") if line]

@@ -132,9 +132,9 @@ def comes_to_rest(guard: Guard) -> bool:
     """Whether the device has read and answered everything that its host has sent, within half a minute."""
     port = guard.pico.maintenance
     for _ in range(60):
-        said = len(port.data)
-        guard.pico.run_for(500 * MS)
-        if not port.waiting and len(port.data) == said:
+        before = port.waiting, len(port.data)
+        guard.pico.run_for(500 * MS)  # long enough for what the device keeps of it in its own buffer
+        if before == (0, len(port.data)):
             return True
     return False
 

@@ -30,7 +30,7 @@ WATCHDOG_MS = const(2000)
 IDLE_MS = const(50)
 TIMED_US = const(250)  # shorter pauses are spent awake
 WAKING_US = const(60)  # from the timer's interrupt to the next turn
-SENDING_MS = const(11)  # until the bridge's next turn for the maintenance port
+SENDING_MS = const(2)  # between two looks whether the host has taken a packet
 
 
 def main():
@@ -84,7 +84,7 @@ def _guard(bridge, maintenance, watchdog):
                 idle_ms = bridge.idle_ms()
                 for _ in waiting.ipoll(min(idle_ms, SENDING_MS) if maintenance.is_sending() else idle_ms):
                     pass
-        if bridge.tended_at != tended_at and maintenance.pending():
+        if (pause_us == FOR_EVER or bridge.tended_at != tended_at) and maintenance.pending():
             tended_at = bridge.tended_at
             micropython.heap_unlock()
             try:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import pytest
 
 from gantryguard import paths
 from gantryguard.client import bytecode
+from gantryguard.client.constants import fold_constants
 from gantryguard.client.device_image import (
     FS_OFFSET,
+    PACK,
     build_filesystem,
     build_flash,
     device_files,
+    pack,
     read_filesystem,
 )
 from gantryguard.client.uf2 import FLASH_BYTES, from_uf2, to_uf2
@@ -31,7 +35,8 @@ def board() -> Board:
 def firmware(tmp_path: Path) -> Path:
     """A firmware folder of its own, shaped like the real one."""
     for name, text in {
-        "boot.py": "",
+        "boot.py": (paths.FIRMWARE / "boot.py").read_text(),
+        "archive.py": (paths.FIRMWARE / "archive.py").read_text(),
         "main.py": "import interposer.app\n",
         "interposer/__init__.py": "",
         "interposer/app.py": (
@@ -53,6 +58,7 @@ def firmware(tmp_path: Path) -> Path:
 def test_only_the_device_s_own_files_go_in(firmware: Path, board: Board) -> None:
     files = device_files(board, {"package.bin": b"p"}, firmware)
     assert sorted(files) == [
+        "archive.mpy",
         "boot.py",
         "interposer/__init__.mpy",
         "interposer/app.mpy",
@@ -147,3 +153,48 @@ def test_the_interposer_package_of_this_checkout_compiles() -> None:
     for path in modules:
         name = path.relative_to(paths.FIRMWARE).as_posix()
         assert bytecode.compile_module(path.read_bytes(), name)
+
+
+def test_constants_become_numbers(tmp_path: Path) -> None:
+    """Own, imported and a module's; neither definitions nor imports are left, and every line keeps its number."""
+    (tmp_path / "interposer" / "core").mkdir(parents=True)
+    (tmp_path / "interposer" / "core" / "a.py").write_text("FAR = const(-3)\nTWICE = const(2 * FAR)\nWORDS = (1, 2)\n")
+    source = b"""from interposer.core import a
+from interposer.core.a import (
+    FAR,
+    WORDS,
+)
+OWN = const(FAR + 1)
+def function(x, y=OWN): return x - FAR, a.TWICE, a.WORDS, WORDS, "OWN", x.FAR
+"""
+    folded = fold_constants(source, tmp_path).decode().split("\n")
+    assert folded[0] == "from interposer.core import a"
+    assert folded[1:6] == ["from interposer.core.a import WORDS", "", "", "", "pass"]
+    assert folded[6] == 'def function(x, y=(-2)): return x - (-3), (-6), a.WORDS, WORDS, "OWN", x.FAR'
+
+
+def test_a_constant_in_an_f_string_is_not_missed(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="line 2"):
+        fold_constants(b"OWN = const(1)\nx = f'{OWN}'\n", tmp_path)
+
+
+def test_the_archive_gives_back_what_was_packed(tmp_path: Path) -> None:
+    spec = importlib.util.spec_from_file_location("archive", paths.FIRMWARE / "archive.py")
+    assert spec is not None
+    assert spec.loader is not None
+    archive = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(archive)
+    files = {"a/__init__.mpy": b"", "a/b.mpy": bytes(range(256)) * 5, "a/b/c.mpy": b"last"}
+    (tmp_path / PACK).write_bytes(pack(files))
+    opened = archive.Archive(tmp_path / PACK)
+    for name, content in files.items():
+        assert opened.stat(f"/{name}")[0] == archive.FILE
+        stream, buffer, read = opened.open(f"/{name}", "rb"), bytearray(100), b""
+        while count := stream.readinto(buffer):
+            read += buffer[:count]
+        assert read == content
+    assert opened.stat("/a")[0] == opened.stat("/a/b")[0] == archive.FOLDER
+    for missing in ("/a/b.py", "/b", "", "/a/"):
+        with pytest.raises(OSError, match="2"):
+            opened.stat(missing)
+    opened.umount()

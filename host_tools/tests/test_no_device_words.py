@@ -32,7 +32,7 @@ HOUSE = {
     "sequence",
 }
 CT_WORDS = ("kvp", "ctdi", "ctdivol", "dlp", "mgy", "pitch", "collimation", "rotation", "tilt", "tube", "dose", "scan")
-SOURCES = [*sorted((paths.FIRMWARE / "interposer").rglob("*.py")), paths.FIRMWARE / "boot.py", paths.FIRMWARE / "main.py"]
+SOURCES = [*sorted((paths.FIRMWARE / "interposer").rglob("*.py")), *sorted(paths.FIRMWARE.glob("*.py"))]
 
 
 @pytest.fixture(scope="module")

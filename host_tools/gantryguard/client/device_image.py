@@ -5,6 +5,8 @@ Equal sources, board, image and extra files give equal bytes.
 
 from __future__ import annotations
 
+import json
+import struct
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
@@ -24,6 +26,8 @@ PROGRAM = 256
 DISK_VERSION = 0x0002_0001  # 2.1: MicroPython would upgrade a 2.0 at the first write
 
 ENTRIES = ("boot.py", "main.py")
+LOADER = "archive"  # imports the package's modules from one file
+PACK = "modules.pack"
 PACKAGE = "interposer"
 BOARD_MODULE = f"{PACKAGE}/hal/board_record"
 
@@ -36,12 +40,13 @@ def device_files(board: Board, extra: Mapping[str, bytes] | None = None, firmwar
     Raises UserError (exit 3) if an entry is missing or a module does not compile.
     """
     files: dict[str, bytes] = {}
-    for entry in ENTRIES:
+    for entry in (*ENTRIES, f"{LOADER}.py"):
         path = firmware / entry
         if not path.is_file():
             raise UserError(f"The firmware lacks {entry}.", remedy=f"Restore {path}.", exit_code=3)
-        files[entry] = path.read_bytes()
-    for path in sorted((firmware / PACKAGE).rglob("*.py")):
+    for entry in ENTRIES:
+        files[entry] = (firmware / entry).read_bytes()
+    for path in (firmware / f"{LOADER}.py", *sorted((firmware / PACKAGE).rglob("*.py"))):
         name = path.relative_to(firmware).as_posix()
         files[name.removesuffix(".py") + ".mpy"] = compile_module(path.read_bytes(), name)
     record = render_board_py(board).encode()
@@ -51,10 +56,24 @@ def device_files(board: Board, extra: Mapping[str, bytes] | None = None, firmwar
 
 
 def build_flash(micropython_uf2: Path, files: Mapping[str, bytes]) -> bytes:
-    """The 2 MiB of flash with MicroPython and a filesystem of `files`. Raises UserError (exit 3)."""
+    """The 2 MiB of flash with MicroPython and a filesystem of `files`, the package's in one. Raises UserError (exit 3)."""
     flash = bytearray(from_uf2(micropython_uf2.read_bytes()))
-    flash[FS_OFFSET:] = build_filesystem(files)
+    modules = {name: files[name] for name in sorted(files) if name.startswith(f"{PACKAGE}/")}
+    others = {name: content for name, content in files.items() if name not in modules}
+    flash[FS_OFFSET:] = build_filesystem({**others, PACK: pack(modules)} if modules else others)
     return bytes(flash)
+
+
+def pack(files: Mapping[str, bytes]) -> bytes:
+    """Files in one, as `firmware/archive.py` reads them."""
+    places: dict[str, int | None] = {}
+    content = b""
+    for name, module in files.items():
+        for folder in reversed(PurePosixPath("/", name).parents[:-1]):
+            places[str(folder)] = None
+        places[f"/{name}"] = len(content)
+        content += struct.pack("<I", len(module)) + module
+    return json.dumps(places, separators=(",", ":")).encode() + b"\n" + content
 
 
 def build_uf2(micropython_uf2: Path, board: Board, extra: Mapping[str, bytes] | None = None) -> bytes:
