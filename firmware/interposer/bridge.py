@@ -61,13 +61,14 @@ FAULT = const(3)  # above PASSING, HOLDING and BLOCKING, beyond the gate's own s
 REPLY_BYTES = const(256)
 TEND_MS = const(10)
 LATE_MS = const(30)  # after so long the rest has its turn even where bytes are about to come
-ANSWERS = const(4)  # own replies within TEND_MS: a flood of commands must not become a flood of refusals
+ANSWERS = const(2)  # own replies within TEND_MS: a flood of commands must not become a flood of refusals
 SEARCH_AFTER_MS = const(50)  # the search for a proposal must not be in the way of frames that come close together
 ATTENTIVE_MS = const(50)
 QUIET_MS = const(200)  # the relay's contact is still looked at five times a second
 FOR_EVER = const(-1)
 LONGEST_PAUSE_US = const(5000)
 LAST_BYTE_US = const(20)  # between two looks at a line whose next byte completes a frame
+BLOCKED_US = const(2000)  # while nothing but a stop passes, frames are dealt with several at a time
 UNHURRIED_US = const(1000)  # a pause in which the rest may have its turn
 STATE_NAMES = ("PASSING", "HOLDING", "BLOCKING", "FAULT")
 
@@ -127,6 +128,7 @@ class Bridge:
         self.fault = NONE
         self.tended_at = now
         self.shown = -1
+        self.is_blinking = True
         self._start(death, now)
 
     def _start(self, death, now):
@@ -154,16 +156,19 @@ class Bridge:
         wanted = look(self.block, now, self.gap_ms)
         if wanted == SOME:
             self._carry(now)
-            pause_us = 0
-        elif wanted == REST:
+            wanted = look(self.block, now, self.gap_ms)
+        if wanted == REST:
             pause_us = FOR_EVER
+        elif wanted > 0 and self.shown == BLOCKING:
+            pause_us = BLOCKED_US
         elif wanted > 1:
             pause_us = min((wanted - 1) * self.console.byte_us, LONGEST_PAUSE_US)
         elif wanted == 1:
             pause_us = LAST_BYTE_US
         else:
-            self._give_up(wanted, now)
             pause_us = 0
+            if wanted != SOME:
+                self._give_up(wanted, now)
         changed = self.gate.state != self.shown
         late_ms = elapsed(now, self.tended_at)
         if late_ms < TEND_MS and not changed:
@@ -193,7 +198,7 @@ class Bridge:
         """Keys and time, the search for a proposal, the relay's contact, lamps, bytes that were lost."""
         self.tended_at = now
         self.answers_left = ANSWERS
-        if self.fault == NONE:
+        if self.fault == NONE and self.gate.state != PASSING:  # while frames pass, a key means nothing: see `Gate._enter`
             self._carry_out(self.gate.tick(self.keys.read(now), now), now)
         search = self.suggestion.active and elapsed(now, self.forward_at) >= SEARCH_AFTER_MS
         if search and self.suggestion.step() and self.suggestion.found:
@@ -405,6 +410,8 @@ class Bridge:
         state = FAULT if self.fault != NONE else self.gate.state
         if state != self.shown:
             self._enter(state, now)
+        elif not self.is_blinking:
+            return
         self.red.show(now)
         self.green.show(now)
 
@@ -419,6 +426,7 @@ class Bridge:
         self.shown = state
         self.red.pattern = OFF if state == PASSING else ON if state == BLOCKING else FAST
         self.green.pattern = OFF if state >= BLOCKING else ON if self.enforcing else SLOW
+        self.is_blinking = self.red.pattern > ON or self.green.pattern > ON
         self.events.add(STATE, now, -1, PASS, reason, -1, 0, state, 0)
         if not self.relay.settle() and state != FAULT:
             self._fail(now)

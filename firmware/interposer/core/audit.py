@@ -5,7 +5,10 @@ biases lie in their sections, shifts are sane, written frames fit their buffers.
 package that passes cannot make the decision read or write outside its arrays, whatever frames arrive.
 """
 
+from array import array
+
 from interposer.core import codec, limits, link, network, package, quantities, reasons
+from interposer.core.audit_rows import rows_hold
 from interposer.core.compat import const
 from interposer.core.reasons import NONE, PACKAGE_UNUSABLE
 
@@ -39,7 +42,8 @@ class _Audit:
         self.params = tables.table("params")
         self.values = self.fields = self.states = self.commands = 0
         self.lines = tables.count_names()
-        self.wide = set()  # slots that rows may set outside what a network reads
+        self.bounds = array("i")  # see `rows_hold`
+        self.wide = bytearray()
 
     def holds(self):
         if len(self.params) != package.P_PARAMS:
@@ -53,6 +57,7 @@ class _Audit:
             and self._params()
             and self._sizes()
             and self._framings()
+            and self._prepare_rows()
             and self._commands()
             and self._replies()
             and self._sequence()
@@ -242,42 +247,15 @@ class _Audit:
 
     # ---- rows, limits, latches
 
-    def _rows(self, at, count):
-        """Walk a row program: it must end inside the section."""
-        rows = self.table("rows")
-        if at < 0 or count < 0 or count > self.values:
-            return False
-        for _ in range(count):
-            if at + quantities.ROW_WORDS > len(rows):
-                return False
-            terms = rows[at + 6]
-            inside = 1 <= terms <= self.values and at + quantities.ROW_WORDS + 2 * terms <= len(rows)
-            if not inside or not self._row(rows, at, terms):
-                return False
-            at += quantities.ROW_WORDS + 2 * terms
+    def _prepare_rows(self):
+        first = self.fields + self.states
+        self.bounds = array("i", (len(self.table("rows")), first, self.values, len(self.table("curves"))))
+        self.wide = bytearray(self.values)
         return True
 
-    def _row(self, rows, at, terms):
-        kind = rows[at]
-        a = rows[at + 4]
-        b = rows[at + 5]
-        pair = at + quantities.ROW_WORDS
-        if not quantities.AFFINE <= kind <= quantities.LARGEST or rows[at + 2] > rows[at + 3]:
-            return False
-        if not self.fields + self.states <= rows[at + 1] < self.values:
-            return False
-        if not package.all_below(rows, pair, pair + 2 * terms, 2, self.values):
-            return False
-        if rows[at + 2] < 0 or rows[at + 3] > network.HIGHEST_ACTIVATION:
-            self.wide.add(rows[at + 1])
-        curves = len(self.table("curves"))
-        if kind == quantities.AFFINE:
-            return 0 <= b <= MOST_SHIFT
-        if kind == quantities.IN_SET:
-            return _within(a, b, curves)
-        if kind == quantities.CURVE:
-            return 1 <= b <= curves and _within(a, b * quantities.KNOT_WORDS, curves)
-        return kind != quantities.SELECT or terms >= 2
+    def _rows(self, at, count):
+        """Walk a row program: it must end inside the section."""
+        return at >= 0 and 0 <= count <= self.values and rows_hold(self.table("rows"), at, count, self.bounds, self.wide) == 1
 
     def _limits(self):
         table = self.table("limits")
@@ -350,7 +328,7 @@ class _Audit:
 
     def _activation(self, slot):
         """Whether a slot can hold nothing but 0..127: compiled networks rely on it."""
-        return self.fields + self.states <= slot < self.values and slot not in self.wide
+        return self.fields + self.states <= slot < self.values and not self.wide[slot]
 
     def _layers(self, nets, net, width, outputs):
         count = nets[net + network.N_LAYERS]

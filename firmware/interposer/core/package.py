@@ -109,16 +109,6 @@ def all_small(words: ptr32, count: int) -> int:
     return 1
 
 
-@micropython.viper
-def all_below(words: ptr32, at: int, end: int, step: int, bound: int) -> int:
-    """1 if every `step`th word from `at` to before `end` lies in 0 to `bound` - 1."""
-    while at < end:
-        if words[at] < 0 or words[at] >= bound:
-            return 0
-        at += step
-    return 1
-
-
 def layout_hash():
     """First four bytes of the SHA-256 of the layout: differs whenever a table's shape does."""
     return hashlib.sha256(LAYOUT).digest()[:4]
@@ -135,11 +125,12 @@ def digest_of(source):
     file.seek(0)
     digest = hashlib.sha256(file.read(DIGEST_AT))
     file.seek(HEADER_BYTES)
+    piece = memoryview(bytearray(PIECE_BYTES))
     while True:
-        piece = file.read(PIECE_BYTES)
-        if not piece:
+        count = file.readinto(piece)
+        if not count:
             return digest.digest()
-        digest.update(piece)
+        digest.update(piece[:count])
 
 
 class Package:
@@ -224,12 +215,9 @@ class Package:
         return self.file.read(size)
 
     def _words(self, name):
-        """A section as int32, grown piece by piece: the device has no room for a large one twice."""
+        """A section as int32, read into its place: the device has no room for a large one twice."""
         offset, size = self.places[name]
         self.file.seek(offset)
-        words = array("i")
-        while size:
-            piece = self.file.read(min(size, PIECE_BYTES))
-            words.extend(array("i", piece))
-            size -= len(piece)
+        words = array("i", range(size // 4))
+        self.file.readinto(words)
         return words

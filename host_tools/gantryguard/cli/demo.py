@@ -46,11 +46,12 @@ def _play(screen: Console, profile: Profile, image: Path, scenarios: tuple[Scena
     with Progress(*columns, console=screen) as progress:
         task = progress.add_task("booting the guard", total=len(scenarios))
         pico = booted_guard(profile, image)
-        runs = []
-        for run, following in zip(play_all(profile, pico, scenarios), (*scenarios[1:], None), strict=True):
-            runs.append(run)
-            progress.update(task, advance=1, description=following.name if following else "done")
-        return runs
+        runs: dict[int, PairedRun] = {}
+        for number, run in play_all(profile, pico, scenarios):
+            runs[number] = run
+            progress.update(task, advance=1, description=f"played {scenarios[number].name}")
+        progress.update(task, description="done")
+        return [runs[number] for number in range(len(scenarios))]
 
 
 def _show(screen: Console, runs: list[PairedRun]) -> None:

@@ -98,12 +98,15 @@ def verdict_times_us(pico: EmulatedPico, profile: Profile) -> tuple[float, ...]:
     return tuple((strobe - end) / NS_PER_US for end, strobe in zip(ends, strobes, strict=True))
 
 
-def _play(number: int) -> PairedRun:
-    return Stage.current.play(number)
+def _play(number: int) -> tuple[int, PairedRun]:
+    return number, Stage.current.play(number)
 
 
-def play_all(profile: Profile, pico: EmulatedPico, scenarios: tuple[Scenario, ...]) -> Iterator[PairedRun]:
-    """Play all scenarios, each in a fork of its own; results come in the scenarios' order."""
+def play_all(profile: Profile, pico: EmulatedPico, scenarios: tuple[Scenario, ...]) -> Iterator[tuple[int, PairedRun]]:
+    """Play all scenarios, each in a fork of its own; yields number and run as they end.
+
+    The last begin first: it is attacks that take longest.
+    """
     Stage.current = Stage(profile, pico, scenarios)
     with get_context("fork").Pool(WORKERS, maxtasksperchild=1) as pool:
-        yield from pool.imap(_play, range(len(scenarios)), chunksize=1)
+        yield from pool.imap_unordered(_play, reversed(range(len(scenarios))), chunksize=1)
