@@ -16,8 +16,9 @@ from gantryguard.rig.clock import MS
 
 # Everything that the loop calls, by module, class and method.
 METHODS = {
-    "bridge.Bridge": "idle_ms is_quiet step _carry _way _frame _offer _strobe _tend _record_verdict _carry_out _send _reply "
-    "_flush_replies _give_up _show _enter",
+    "bridge.Bridge": "idle_ms is_quiet step _carry _way _frame _offer _strobe _tend _record_verdict _carry_out _send "
+    "_give_up _show _enter",
+    "replies.Replies": "refuse tell_held _say flush allow",
     "core.verdict.Judge": "hear assess accept",
     "core.gate.Gate": "offer tick",
     "core.suggestion.Suggestion": "start step",

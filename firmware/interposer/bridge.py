@@ -39,14 +39,10 @@ from interposer.core.gate import (
     Gate,
 )
 from interposer.core.limits import L_NAME, LIMIT_WORDS
-from interposer.core.link import BACKWARD, D_COUNT, D_LAST_BAD, D_LENGTH, FRAMING_WORDS, Deframer, move, same
+from interposer.core.link import BACKWARD, D_LAST_BAD, D_LENGTH, FRAMING_WORDS, Deframer, move, same
 from interposer.core.package import (
     ENFORCE,
     P_GAP_MS,
-    P_HELD_REPLY,
-    P_REASON_SLOT,
-    P_REFUSED_REPLY,
-    P_VALUES,
 )
 from interposer.core.reasons import BLOCK, NONE, OVERRUN, PASS, RELAY_FAULT
 from interposer.core.ring import take, unread
@@ -54,23 +50,21 @@ from interposer.core.suggestion import Suggestion
 from interposer.core.verdict import R_BLAMED, R_COMMAND, R_IS_RETRY, R_LIMIT, R_NETWORK, R_REASON, R_VERDICT
 from interposer.hal import board_record as board
 from interposer.hal.panel import FAST, OFF, ON, SLOW
-from interposer.service.events import BAD_FRAME, BOOT, PROPOSAL, STATE, UNANSWERED, VERDICT, Events
+from interposer.replies import ANSWERS, Replies
+from interposer.service.events import BAD_FRAME, BOOT, PROPOSAL, STATE, VERDICT, Events
 
 COUNT_MASK = const(0x3FFFFFFF)  # counters start again before they would need heap
 FAULT = const(3)  # above PASSING, HOLDING and BLOCKING, beyond the gate's own states: the relay cannot be trusted
-REPLY_BYTES = const(256)
 TEND_MS = const(10)
 LATE_MS = const(30)  # after so long the rest has its turn even where bytes are about to come
-ANSWERS = const(2)  # own replies within TEND_MS: a flood of commands must not become a flood of refusals
 SEARCH_AFTER_MS = const(50)  # the search for a proposal must not be in the way of frames that come close together
 ATTENTIVE_MS = const(50)
 QUIET_MS = const(200)  # the relay's contact is still looked at five times a second
 FOR_EVER = const(-1)
 LONGEST_PAUSE_US = const(5000)
 LAST_BYTE_US = const(20)  # between two looks at a line whose next byte completes a frame
-BLOCKED_US = const(2000)  # while nothing but a stop passes, frames are dealt with several at a time
+REFUSING_US = const(2000)  # where one command after another is refused, they are dealt with several at a time
 UNHURRIED_US = const(1000)  # a pause in which the rest may have its turn
-STATE_NAMES = ("PASSING", "HOLDING", "BLOCKING", "FAULT")
 
 
 class Bridge:
@@ -100,9 +94,7 @@ class Bridge:
         self.backward = Deframer(framings[BACKWARD * FRAMING_WORDS : (BACKWARD + 1) * FRAMING_WORDS])
         self.held = bytearray(len(self.forward.frame))
         self.held_length = 0
-        self.reply_values = array("i", bytes(4 * params[P_VALUES]))
-        self.replies = bytearray(REPLY_BYTES)
-        self.replies_length = 0
+        self.replies = Replies(params, judge, console, self.backward, self.events.tally)
         self.forward_at = now  # when a frame was seen last
         self.gap_ms = params[P_GAP_MS]
         self.watch = array("i", bytes(4 * WATCH_WORDS))
@@ -124,7 +116,6 @@ class Bridge:
             self.watch,
         )
         self.released = 0
-        self.answers_left = ANSWERS
         self.fault = NONE
         self.tended_at = now
         self.shown = -1
@@ -159,8 +150,8 @@ class Bridge:
             wanted = look(self.block, now, self.gap_ms)
         if wanted == REST:
             pause_us = FOR_EVER
-        elif wanted > 0 and self.shown == BLOCKING:
-            pause_us = BLOCKED_US
+        elif wanted > 0 and self.shown == BLOCKING and self.replies.left < ANSWERS:
+            pause_us = REFUSING_US
         elif wanted > 1:
             pause_us = min((wanted - 1) * self.console.byte_us, LONGEST_PAUSE_US)
         elif wanted == 1:
@@ -190,14 +181,14 @@ class Bridge:
             return NONE_HERE
         state = self.gate.state
         if state == BLOCKING:
-            return NONE_HERE if self.answers_left or not self.enforcing else SILENTLY
+            return NONE_HERE if self.replies.left or not self.enforcing else SILENTLY
         return EVERYTHING if state == PASSING else WHAT_MAY
 
     @micropython.native
     def _tend(self, now):
         """Keys and time, the search for a proposal, the relay's contact, lamps, bytes that were lost."""
         self.tended_at = now
-        self.answers_left = ANSWERS
+        self.replies.allow()
         if self.fault == NONE and self.gate.state != PASSING:  # while frames pass, a key means nothing: see `Gate._enter`
             self._carry_out(self.gate.tick(self.keys.read(now), now), now)
         search = self.suggestion.active and elapsed(now, self.forward_at) >= SEARCH_AFTER_MS
@@ -225,8 +216,8 @@ class Bridge:
             self.forward_at = now
         if self.forward.state[D_LAST_BAD]:
             self._note_bad(now)
-        if self.replies_length and not self.backward.state[D_COUNT]:
-            self._flush_replies()
+        if self.replies.length:
+            self.replies.flush()
 
     def _give_up(self, silent, now):
         """A line went quiet inside a frame: the gantry's is passed on as it is; the console's may have hidden a good one."""
@@ -266,7 +257,7 @@ class Bridge:
         if self.fault != NONE:
             self._frame_in_fault()
         elif verdict == BLOCK and self.gate.state == BLOCKING and self.enforcing:  # a flood, as the gate would say it
-            self._reply(self.params[P_REFUSED_REPLY], self.forward.frame, judge.result[R_REASON])
+            self.replies.refuse(self.forward.frame, judge.result[R_REASON])
         else:
             self._carry_out(self.gate.offer(judge, self._is_held_frame(), now) if self.enforcing else SEND, now)
 
@@ -281,7 +272,7 @@ class Bridge:
         if self.judge.flags & ALWAYS_PASSES and self.judge.verdict == PASS:
             self._send(self.forward.frame, self.forward.length)
         else:
-            self._reply(self.params[P_REFUSED_REPLY], self.forward.frame, self.fault)
+            self.replies.refuse(self.forward.frame, self.fault)
 
     @micropython.native
     def _record_verdict(self, now):
@@ -316,12 +307,12 @@ class Bridge:
         if actions & SEND_HELD:
             self._release_held(now)
         if actions & REFUSE_HELD:
-            self._reply(self.params[P_REFUSED_REPLY], self.held, self.gate.reason)
+            self.replies.refuse(self.held, self.gate.reason)
             self.suggestion.stop()
         if actions & SAY_HELD:
-            self._reply(self.params[P_HELD_REPLY], self.forward.frame, self.gate.reason)
+            self.replies.tell_held(self.forward.frame, self.gate.reason)
         if actions & SAY_REFUSED:
-            self._reply(self.params[P_REFUSED_REPLY], self.forward.frame, self.gate.answer)
+            self.replies.refuse(self.forward.frame, self.gate.answer)
 
     def _release_held(self, now):
         """Send the held frame, unless it has become one that nobody may release."""
@@ -329,7 +320,7 @@ class Bridge:
         if self.judge.assess_held(self.held, self.held_length) == BLOCK:
             self._record_verdict(now)
             self.gate.block(self.judge.reason, now)
-            self._reply(self.params[P_REFUSED_REPLY], self.held, self.judge.reason)
+            self.replies.refuse(self.held, self.judge.reason)
             return
         self._send(self.held, self.held_length)
         self.judge.accept_held(self.held, self.held_length, now)
@@ -349,38 +340,6 @@ class Bridge:
             self.relay.open()
             self.relay.settle()
 
-    # ---- to the console
-
-    @micropython.native
-    def _reply(self, command, frame, reason):
-        """Queue a reply to the console; it leaves between two frames of the gantry."""
-        if command < 0:
-            return
-        if not self.answers_left:
-            self._count_unanswered()
-            return
-        self.answers_left -= 1
-        codec = self.judge.backward
-        self.reply_values[self.params[P_REASON_SLOT]] = reason
-        length = codec.write(command, self.judge.forward.sequence_of(frame), self.reply_values)
-        if self.replies_length + length > REPLY_BYTES:
-            self._count_unanswered()
-            return
-        move(self.replies, self.replies_length, codec.buffer, 0, length)
-        self.replies_length += length
-        if not self.backward.count:
-            self._flush_replies()
-
-    def _count_unanswered(self):
-        tally = self.events.tally
-        tally[UNANSWERED] = (tally[UNANSWERED] + 1) & COUNT_MASK
-
-    @micropython.native
-    def _flush_replies(self):
-        if self.console.room() >= self.replies_length:
-            self.console.transmit(self.replies, 0, self.replies_length)
-            self.replies_length = 0
-
     # ---- health and state
 
     @micropython.native
@@ -399,7 +358,7 @@ class Bridge:
     def _fail(self, now):
         self.fault = RELAY_FAULT
         if self.gate.state == HOLDING:
-            self._reply(self.params[P_REFUSED_REPLY], self.held, RELAY_FAULT)
+            self.replies.refuse(self.held, RELAY_FAULT)
         self.suggestion.stop()
         self.gate.block(RELAY_FAULT, now)
         self._show(now)

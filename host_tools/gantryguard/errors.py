@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 # What can be wrong with files of commands; a script can tell these apart without reading the line.
 NO_FILE = 10  # missing or unreadable
 NO_HEADER = 11
@@ -28,4 +30,10 @@ class UserError(Exception):
         self.exit_code = exit_code
 
     def __str__(self) -> str:
-        return f"{self.message} Remedy: {self.remedy}"
+        return f"{self.message} Remedy: {self.remedy[:1].upper()}{self.remedy[1:]}"
+
+
+def cause(error: Exception) -> str:
+    """What the operating system says of a failure, in words; what the exception says where it was not the system."""
+    number = getattr(error, "errno", None)
+    return os.strerror(number) if number else str(error).rstrip(".")

@@ -48,7 +48,7 @@ def test_every_command_and_option_has_help(path: tuple[str, ...]) -> None:
         (["bench", "console"], 2, "--port"),
         (["bench", "console", "--port", "/nowhere", "--exams", "0"], 2, "exams"),
         (["bench", "rig", "--press", "override"], 2, "KEY@SECONDS"),
-        (["device", "status", "--port", "/nowhere"], 6, "Cannot open /nowhere"),
+        (["device", "status", "--port", "/nowhere"], 6, "The port /nowhere cannot be opened"),
         (["bench", "gantry", "--port", "/nowhere"], 6, "/nowhere"),
         (["package", "inspect", "/nowhere"], 5, "Cannot read /nowhere"),
         (["package", "inspect", "README.md"], 5, "damaged"),

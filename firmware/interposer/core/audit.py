@@ -12,6 +12,8 @@ from interposer.core.audit_rows import rows_hold
 from interposer.core.compat import const
 from interposer.core.reasons import NONE, PACKAGE_UNUSABLE
 
+LEAST_BAUD = const(9600)
+MOST_BAUD = const(3000000)
 MOST_VALUES = const(4096)
 MOST_FRAME = const(505)  # a counted frame's 255 bytes and the most that lies around them
 MOST_COMMANDS = const(254)
@@ -83,7 +85,7 @@ class _Audit:
             if not 0 <= params[at] <= MOST_MS:
                 return False
         return (
-            9600 <= params[package.P_BAUD] <= 1000000
+            LEAST_BAUD <= params[package.P_BAUD] <= MOST_BAUD
             and 1 <= params[package.P_SEQUENCE_WINDOW] <= 127
             and 1 <= self.values <= MOST_VALUES
             and self.fields >= 1

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from gantryguard.cli.bench_speed import latency, throughput
 from gantryguard.client.device_image import build_flash, device_files
 from gantryguard.client.image import micropython_uf2
 from gantryguard.demo.scenarios import bench_exams
@@ -19,6 +20,9 @@ from gantryguard.rig.serial_port import play_console, serve_gantry
 from gantryguard.rig.served import ServedPico
 
 app = typer.Typer(help="Console, gantry and guard on the bench, in real time.", no_args_is_help=True)
+
+app.command()(latency)
+app.command()(throughput)
 
 Port = Annotated[str, typer.Option("--port", help="Serial port of the guard's console or gantry side.")]
 ProfileName = Annotated[str, typer.Option("--profile", help="Folder name in models/.")]

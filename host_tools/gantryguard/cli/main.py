@@ -38,7 +38,8 @@ def main(arguments: list[str]) -> int:
     except UserError as error:
         return _fail(str(error), error.exit_code)
     except TyperException as error:
-        return _fail(f"{error.format_message()} Remedy: add --help to see what this command takes.", 2)
+        message = error.format_message().rstrip(".")
+        return _fail(f"{message}. Remedy: Add --help to see what this command takes.", 2)
     except Exit as stop:
         return stop.exit_code
     except (Abort, KeyboardInterrupt):

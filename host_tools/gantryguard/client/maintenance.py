@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import serial
 from serial.tools import list_ports
 
-from gantryguard.errors import UserError
+from gantryguard.errors import UserError, cause
 
 PICO_VENDOR = 0x2E8A  # Raspberry Pi's USB vendor number
 PROTOCOL = 2
@@ -34,7 +34,7 @@ class SerialTransport:
             self._serial = serial.Serial(port, 115200, timeout=0.05)
         except (serial.SerialException, OSError, ValueError) as error:
             remedy = "run `gantryguard device list`, check the cable and your right to open the port."
-            raise UserError(f"Cannot open {port}: {error}.", remedy=remedy, exit_code=6) from error
+            raise UserError(f"The port {port} cannot be opened ({cause(error)}).", remedy=remedy, exit_code=6) from error
 
     def exchange(self, line: bytes, timeout_s: float) -> bytes:
         """See `Transport`."""

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gantryguard.clinic import schema
-from gantryguard.errors import UserError
+from gantryguard.errors import UserError, cause
 
 FloatArray = npt.NDArray[np.float64]
 CSV_CHUNK_ROWS = 8192
@@ -115,7 +115,7 @@ def from_csv(path: Path, *, chunk_rows: int = CSV_CHUNK_ROWS) -> Iterator[Comman
             reader = csv.reader(file)
             yield from _chunks(path, reader, _header(path, next(reader, [])), chunk_rows)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} cannot be read: {error}.", remedy="Give a CSV file in UTF-8.", exit_code=7) from error
+        raise UserError(f"{path} cannot be read: {cause(error)}.", remedy="Give a CSV file in UTF-8.", exit_code=7) from error
 
 
 def _header(path: Path, cells: list[str]) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import serial
 
-from gantryguard.errors import UserError
+from gantryguard.errors import UserError, cause
 from gantryguard.profiles.profile import Profile
 from gantryguard.rig.clock import Action, Agenda, Handle, S
 from gantryguard.rig.console import SimulatedConsole
@@ -64,7 +64,7 @@ def open_port(name: str, baud: int) -> Port:
         port: Port = serial.Serial(name, baud, timeout=WAIT_S)
     except (OSError, ValueError) as error:
         remedy = "Check the name, the cable and your rights to the port."
-        raise UserError(f"The port {name} cannot be opened ({error}).", remedy=remedy, exit_code=6) from error
+        raise UserError(f"The port {name} cannot be opened ({cause(error)}).", remedy=remedy, exit_code=6) from error
     return port
 
 

@@ -111,9 +111,8 @@ class CommandFile:
         except csv.Error as error:
             self._fail(row, f"the table breaks off at line {self._reader.line_num} ({error})")
         except (OSError, UnicodeDecodeError) as error:
-            raise UserError(
-                f"{self.name} cannot be read: {error}.", remedy="Give a CSV file in UTF-8.", exit_code=errors.NO_FILE
-            ) from error
+            message = f"{self.name} cannot be read: {errors.cause(error)}."
+            raise UserError(message, remedy="Give a CSV file in UTF-8.", exit_code=errors.NO_FILE) from error
 
 
 @contextmanager

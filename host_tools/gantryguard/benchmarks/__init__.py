@@ -1,0 +1,1 @@
+"""Measurements on the emulated guard, in simulated time."""
