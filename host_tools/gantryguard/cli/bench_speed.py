@@ -91,14 +91,13 @@ def _print(results: list[Measured], as_json: bool) -> None:
     if as_json:
         print(json.dumps([asdict(result) for result in results], indent=1))
         return
-    table = Table("baud", "mode", "lost", "verdict us: min", "median", "p99", "max", "first byte out us: median", "p99", "max")
+    print("simulated us after the last byte of a frame: minimum / median / 99th percentile / maximum")
+    table = Table("baud", "both lines", "lost", "verdict", "first byte out")
     for result in results:
-        verdict, out = _cells(result.verdict_us), _cells(result.first_byte_out_us)
-        table.add_row(str(result.baud), result.mode, str(result.lost), *verdict, *out[1:])
+        mode = "busy" if result.mode.endswith("busy") else "at rest"
+        table.add_row(str(result.baud), mode, str(result.lost), _cell(result.verdict_us), _cell(result.first_byte_out_us))
     Console().print(table)
 
 
-def _cells(spread: Spread | None) -> tuple[str, str, str, str]:
-    if spread is None:
-        return ("-", "-", "-", "-")
-    return f"{spread.min:.0f}", f"{spread.median:.0f}", f"{spread.p99:.0f}", f"{spread.max:.0f}"
+def _cell(spread: Spread | None) -> str:
+    return " / ".join(f"{value:.0f}" for value in asdict(spread).values()) if spread else "-"
