@@ -58,14 +58,15 @@ def _run(relay):
         _stay_safe(relay, red, green, watchdog, Status(None, reason, death, crash))
     params = package.table("params")
     console, gantry = open_ports(rings, params[P_BAUD])
-    bridge = Bridge(package, judge, console, gantry, relay, red, green, Keys(), death, time.ticks_ms())
-    status = Status(bridge, NONE, death, crash)
-    gc.collect()
-    _guard(bridge, Maintenance(status.answers()), watchdog)
-
-
-def _guard(bridge, maintenance, watchdog):
+    bridge = Bridge(package, judge, console, gantry, relay, red, green, Keys())
+    maintenance = Maintenance(Status(bridge, NONE, death, crash).answers())
     wake = Wake()
+    gc.collect()
+    bridge.start(death, time.ticks_ms())
+    _guard(bridge, wake, maintenance, watchdog)
+
+
+def _guard(bridge, wake, maintenance, watchdog):
     waiting = poller(wake, sys.stdin)
     tended_at = bridge.tended_at
     micropython.heap_lock()

@@ -70,7 +70,7 @@ UNHURRIED_US = const(1000)  # a pause in which the rest may have its turn
 class Bridge:
     """The guard between two ports. `step` is one turn of the loop."""
 
-    def __init__(self, package, judge, console, gantry, relay, red, green, keys, death, now):
+    def __init__(self, package, judge, console, gantry, relay, red, green, keys):
         params = package.table("params")
         framings = package.table("framings")
         self.params = params
@@ -95,7 +95,7 @@ class Bridge:
         self.held = bytearray(len(self.forward.frame))
         self.held_length = 0
         self.replies = Replies(params, judge, console, self.backward, self.events.tally)
-        self.forward_at = now  # when a frame was seen last
+        self.forward_at = 0  # when a frame was seen last
         self.gap_ms = params[P_GAP_MS]
         self.watch = array("i", bytes(4 * WATCH_WORDS))
         self.works = (judge.evaluate, judge.network_engine.kernel) + console.functions + (self.strobe,)
@@ -117,12 +117,13 @@ class Bridge:
         )
         self.released = 0
         self.fault = NONE
-        self.tended_at = now
+        self.tended_at = 0
         self.shown = -1
         self.is_blinking = True
-        self._start(death, now)
 
-    def _start(self, death, now):
+    def start(self, death, now):
+        """Close the relay, or block after the `death` of the run before. From now on `step` has to be called."""
+        self.forward_at = self.tended_at = now
         self.events.add(BOOT, now, -1, PASS, death, -1, 0, 0, 0)
         if death != NONE and self.enforcing:
             self.gate.block(death, now)

@@ -134,9 +134,8 @@ class Desk:
         self.relay, self.keys = DeskRelay(), DeskKeys()
         judge = Judge(profile.package)
         lamps = (parts.Lamp(16), parts.Lamp(17))
-        self.bridge = parts.Bridge(
-            profile.package, judge, self.console, self.gantry, self.relay, *lamps, self.keys, death, start_ms
-        )
+        self.bridge = parts.Bridge(profile.package, judge, self.console, self.gantry, self.relay, *lamps, self.keys)
+        self.bridge.start(death, start_ms)
 
     def step(self) -> None:
         """Turns of the loop until it would sleep."""

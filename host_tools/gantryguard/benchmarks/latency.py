@@ -29,7 +29,6 @@ from interposer.core.package import DIGEST_AT, HEADER_BYTES, P_BAUD, P_RATE_FRAM
 MANY = 1_000_000  # commands in a row
 WORD_BYTES = 4
 BOOT_LIMIT_NS = 5 * S
-SETTLE_NS = 100 * MS  # garbage of the boot is collected right after the relay closes
 REST_NS = 5 * MS  # of the line before a frame whose latency is measured
 TAIL_NS = 60 * MS
 NS_PER_US = 1000
@@ -73,7 +72,6 @@ def guard_at(profile: Profile, micropython: Path, baud: int) -> EmulatedPico:
     pico = EmulatedPico(build_flash(micropython, device_files(board, {"package.bin": blob})), board, baud=baud, usb=False)
     if not pico.run_while(lambda: not pico.relay.closed, BOOT_LIMIT_NS):
         raise UserError(f"The guard does not start at {baud} baud.", remedy="Choose 9600 to 3000000.", exit_code=8)
-    pico.run_for(SETTLE_NS)
     return pico
 
 
