@@ -40,7 +40,7 @@ def status(port: Port = None, as_json: Json = False) -> None:
     if as_json:
         print(json.dumps(answer, sort_keys=True))
         return
-    labels = Labels(guard.names())
+    labels = Labels(guard.names() if answer.get("proposal") else "")  # the names are the longest answer of all
     for line in describe_status(answer, labels):
         print(line)
 
