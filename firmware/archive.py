@@ -1,4 +1,4 @@
-"""A read-only filesystem of modules in one file: importing from it takes a third of the time.
+"""A read-only filesystem of modules in one file: importing from it takes half the time.
 
 MicroPython looks for a module three times (folder, source, bytecode), and littlefs walks from the root each time; then it reads
 in pieces of some bytes. Layout of the file: a line of JSON that gives an offset by path, from the end of the line, and null for
@@ -8,6 +8,7 @@ collector.)
 
 import io
 import json
+import sys
 
 NAME = "modules.pack"
 MOUNTED_AT = "/modules"
@@ -17,6 +18,16 @@ NO_ENTRY = 2
 GET_BUFFER_SIZE = 11  # MicroPython's request to a stream: how much do you want to be asked for at once?
 PIECE_BYTES = 512
 SIZE_BYTES = 4
+
+
+def mount():
+    """Let `interposer` be imported, and what is built in without a look at the flash; nothing else can be."""
+    import vfs
+
+    vfs.mount(Archive(NAME), MOUNTED_AT)
+    sys.path[:] = [MOUNTED_AT]
+    __import__("interposer")  # its modules are found through it from now on
+    sys.path[:] = [".frozen"]
 
 
 class Archive:

@@ -1,6 +1,6 @@
 """Guards that boot once, and tests that each get a copy: a test marked `forked` runs in a forked process of its own.
 
-A boot takes a quarter of a minute of processor time, a fork a few milliseconds. What a forked test does to its guard is seen by
+A boot takes some ten seconds of processor time, a fork a few milliseconds. What a forked test does to its guard is seen by
 nobody else, so that a guard may be booted once for all of them.
 """
 

@@ -99,8 +99,10 @@ def must_be_acknowledged(guard: Guard) -> None:
     assert guard.send(alive := guard.frame("keep_alive")) == alive
 
 
-def test_a_guard_that_cannot_start_never_closes_the_relay(micropython_uf2: Path, ct: Profile) -> None:
-    guard = Guard(micropython_uf2, ct, extra={"interposer/bridge.mpy": None})
+@pytest.mark.parametrize("lacking", ["interposer/bridge.mpy", "archive.mpy"])
+def test_a_guard_that_cannot_start_never_closes_the_relay(micropython_uf2: Path, ct: Profile, lacking: str) -> None:
+    """It starts again and again instead, and the REPL is never reached."""
+    guard = Guard(micropython_uf2, ct, extra={lacking: None})
     assert guard.run_until(lambda: len(guard.times(trace.RESET, 2)) == 2, 2000)
     assert guard.times(trace.RELAY_DRIVE, 1) == []
 
