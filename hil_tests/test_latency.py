@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from gantryguard.benchmarks.latency import Spread, guard_at, measure, missing
+from gantryguard.benchmarks.latency import guard_at, measure, missing
 from gantryguard.profiles.profile import Profile
+from gantryguard.rig.spread import Spread
 
 FRAMES = 30
 

@@ -12,45 +12,29 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from gantryguard.client.device_image import build_flash, device_files
-from gantryguard.errors import UserError
+from gantryguard.profiles.package import redigest
 from gantryguard.profiles.profile import Profile
 from gantryguard.rig import cases
-from gantryguard.rig.board import load_board
 from gantryguard.rig.cable import Arrival
 from gantryguard.rig.clock import MS, S
 from gantryguard.rig.endpoint import Commands
+from gantryguard.rig.guarded import booted_guard
 from gantryguard.rig.pico import EmulatedPico
 from gantryguard.rig.result import frames_in
+from gantryguard.rig.spread import Spread
 from gantryguard.rig.trace import STROBE
 from interposer.core.link import BACKWARD, FORWARD
-from interposer.core.package import DIGEST_AT, HEADER_BYTES, P_BAUD, P_RATE_FRAMES, digest_of
+from interposer.core.package import P_BAUD, P_RATE_FRAMES
 
 MANY = 1_000_000  # commands in a row
 WORD_BYTES = 4
-BOOT_LIMIT_NS = 5 * S
 REST_NS = 5 * MS  # of the line before a frame whose latency is measured
 TAIL_NS = 60 * MS
 NS_PER_US = 1000
 BITS_PER_BYTE = 10
+AT_REST = "store-and-forward, lines at rest"
+BUSY = "store-and-forward, both lines busy"
 PATTERN = ("scan_parameters", "keep_alive")
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Minimum, median, 99th percentile and maximum."""
-
-    min: float
-    median: float
-    p99: float
-    max: float
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> Spread:
-        """Of at least one value, each figure one of them."""
-        ordered = sorted(values)
-        last = len(ordered) - 1
-        return cls(ordered[0], ordered[last // 2], ordered[round(last * 0.99)], ordered[-1])
 
 
 @dataclass(frozen=True)
@@ -67,22 +51,11 @@ class Measured:
 
 def guard_at(profile: Profile, micropython: Path, baud: int) -> EmulatedPico:
     """A booted guard of this profile on a line of another rate. UserError (exit 8) if it refuses."""
-    blob = with_params(profile, {P_BAUD: baud, P_RATE_FRAMES: MANY})
-    board = load_board()
-    pico = EmulatedPico(build_flash(micropython, device_files(board, {"package.bin": blob})), board, baud=baud, usb=False)
-    if not pico.run_while(lambda: not pico.relay.closed, BOOT_LIMIT_NS):
-        raise UserError(f"The guard does not start at {baud} baud.", remedy="Choose 9600 to 3000000.", exit_code=8)
-    return pico
-
-
-def with_params(profile: Profile, words: dict[int, int]) -> bytes:
-    """The profile's package with other words in its first section."""
     blob = bytearray(profile.blob)
     start, _size = profile.package.places["params"]
-    for index, value in words.items():
+    for index, value in ((P_BAUD, baud), (P_RATE_FRAMES, MANY)):
         struct.pack_into("<i", blob, start + index * WORD_BYTES, value)
-    blob[DIGEST_AT:HEADER_BYTES] = digest_of(bytes(blob))
-    return bytes(blob)
+    return booted_guard(profile, micropython, blob=redigest(bytes(blob)), baud=baud)
 
 
 def measure(pico: EmulatedPico, profile: Profile, baud: int, frames: int, *, is_spaced: bool) -> Measured:
@@ -106,8 +79,7 @@ def measure(pico: EmulatedPico, profile: Profile, baud: int, frames: int, *, is_
     firsts = [t_ns - (len(frame) - 1) * BITS_PER_BYTE * S // baud for t_ns, frame in passed]
     back = [frame for _t_ns, frame in _frames(pico.console_out.arrivals, profile, BACKWARD)]
     lost = missing(stream, [frame for _t_ns, frame in passed]) + missing(answers, back)
-    mode = "store-and-forward, at rest" if is_spaced else "store-and-forward, both lines busy"
-    return Measured(mode, baud, frames, lost, _spread(ends, verdicts), _spread(ends, firsts))
+    return Measured(AT_REST if is_spaced else BUSY, baud, frames, lost, _spread(ends, verdicts), _spread(ends, firsts))
 
 
 def _send_spaced(pico: EmulatedPico, stream: list[bytes], answers: list[bytes], begin: int, baud: int) -> int:
@@ -156,3 +128,9 @@ def replies(profile: Profile, size: int) -> list[bytes]:
     writer = Commands(profile, BACKWARD)
     length = len(writer.build("status", 0, {}))
     return [writer.build("status", number & 255, {"gantry_position_mm": number % 100}) for number in range(size // length)]
+
+
+def frames_within(profile: Profile, baud: int, seconds: float) -> int:
+    """How many of these commands a line of this rate carries in so long; at least two."""
+    some = commands(profile, 100)
+    return max(2, int(seconds * baud / BITS_PER_BYTE * len(some) / sum(map(len, some))))

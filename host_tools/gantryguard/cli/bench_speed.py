@@ -14,16 +14,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from gantryguard.benchmarks.latency import Measured, Spread, guard_at, measure
+from gantryguard.benchmarks.latency import BUSY, Measured, frames_within, guard_at, measure
 from gantryguard.benchmarks.picture import draw
 from gantryguard.client.image import micropython_uf2
 from gantryguard.profiles.files import load_profile
 from gantryguard.profiles.profile import Profile
+from gantryguard.rig.spread import Spread
 
 RATES = (9600, 38_400, 115_200, 460_800, 921_600, 3_000_000)
 LADDER = (115_200, 230_400, 345_600, 460_800, 691_200, 921_600, 1_382_400, 2_000_000, 3_000_000)
-BITS_PER_BYTE = 10
-MEAN_FRAME_BYTES = 22  # of the traffic: parameters and keep-alives in turn
 
 Rates = Annotated[list[int] | None, typer.Option("--baud", min=9600, max=3_000_000, help="A rate; again for more.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the figures as JSON and nothing else.")]
@@ -69,7 +68,7 @@ def throughput(
 
 def _climb(profile: Profile, image: Path, rates: list[int], seconds: float, as_json: bool) -> Iterator[Measured]:
     for rate in rates:
-        frames = max(2, int(seconds * rate / BITS_PER_BYTE / MEAN_FRAME_BYTES))
+        frames = frames_within(profile, rate, seconds)
         result = measure(guard_at(profile, image, rate), profile, rate, frames, is_spaced=False)
         _progress(as_json, result)
         yield result
@@ -94,7 +93,7 @@ def _print(results: list[Measured], as_json: bool) -> None:
     print("simulated us after the last byte of a frame: minimum / median / 99th percentile / maximum")
     table = Table("baud", "both lines", "lost", "verdict", "first byte out")
     for result in results:
-        mode = "busy" if result.mode.endswith("busy") else "at rest"
+        mode = "busy" if result.mode == BUSY else "at rest"
         table.add_row(str(result.baud), mode, str(result.lost), _cell(result.verdict_us), _cell(result.first_byte_out_us))
     Console().print(table)
 

@@ -13,10 +13,11 @@ from gantryguard import paths
 from gantryguard.client.image import micropython_uf2
 from gantryguard.demo.picture import draw
 from gantryguard.demo.report import details, report, verdict_figures, write_json
-from gantryguard.demo.runs import PairedRun, booted_guard, play_all
+from gantryguard.demo.runs import PairedRun, play_all
 from gantryguard.demo.scenarios import PICTURED, cast
 from gantryguard.profiles.files import load_profile
 from gantryguard.profiles.profile import Profile
+from gantryguard.rig.guarded import booted_guard
 from gantryguard.rig.scenario import ATTACK, EXAM, Scenario
 
 

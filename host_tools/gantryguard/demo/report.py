@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from gantryguard.demo.runs import PairedRun
-
-
-def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest value that at least `share` (0 to 1) of all values do not exceed."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, max(0, -(-int(share * len(ordered) * 1000) // 1000) - 1))]
+from gantryguard.rig.spread import Spread
 
 
 def verdict_figures(runs: Sequence[PairedRun]) -> dict[str, float]:
     """Minimum, median, 99th percentile and maximum of all verdict times, in simulated microseconds."""
-    times = [time for run in runs for time in run.verdict_us]
-    figures = {"min": min(times), "median": median(times), "p99": percentile(times, 0.99), "max": max(times)}
-    return {name: round(value, 1) for name, value in figures.items()}
+    return asdict(Spread.of([time for run in runs for time in run.verdict_us]))
 
 
 def report(runs: Sequence[PairedRun], image: Path, package: bytes) -> dict[str, Any]:

@@ -9,16 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing import get_context
-from pathlib import Path
 
-from gantryguard.client.device_image import build_flash, device_files
 from gantryguard.client.maintenance import Guard
 from gantryguard.client.report import Labels, describe_event
-from gantryguard.errors import UserError
-from gantryguard.profiles.files import baud_of
 from gantryguard.profiles.profile import Profile
-from gantryguard.rig.board import load_board
-from gantryguard.rig.clock import S
 from gantryguard.rig.endpoint import Commands
 from gantryguard.rig.guarded import run_guarded
 from gantryguard.rig.pico import EmulatedPico
@@ -30,7 +24,6 @@ from gantryguard.rig.wire import run_on_wire
 from interposer.core.link import FORWARD
 
 WORKERS = 2
-BOOT_LIMIT_S = 5
 TOLD = ("verdict", "proposal", "state")
 NS_PER_US = 1000
 
@@ -48,18 +41,6 @@ class PairedRun:
     wire: RunResult
     verdict_us: tuple[float, ...]
     told: tuple[str, ...]
-
-
-def booted_guard(profile: Profile, micropython: Path) -> EmulatedPico:
-    """An emulated guard that has checked its package and closed its relay. UserError (exit 8) if it does not."""
-    board = load_board()
-    flash = build_flash(micropython, device_files(board, {"package.bin": profile.blob}))
-    pico = EmulatedPico(flash, board, baud=baud_of(profile), usb=True)
-    if not pico.run_while(lambda: not pico.relay.closed, BOOT_LIMIT_S * S):
-        message = f"The guard did not close its relay within {BOOT_LIMIT_S} s of simulated time."
-        remedy = "check the package with `gantryguard package inspect`."
-        raise UserError(message, remedy=remedy, exit_code=8)
-    return pico
 
 
 class Stage:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
+from gantryguard.client.device_image import build_flash, device_files
 from gantryguard.errors import UserError
+from gantryguard.profiles.files import baud_of
 from gantryguard.profiles.profile import Profile
 from gantryguard.rig.bench import Bench, play
+from gantryguard.rig.board import load_board
 from gantryguard.rig.clock import S
+from gantryguard.rig.pico import EmulatedPico
 from gantryguard.rig.result import Happening, RunResult
 from gantryguard.rig.scenario import Scenario
 from gantryguard.rig.trace import CONTACT, HALT, KEY_CANCEL, KEY_OVERRIDE, LAMP_GREEN, LAMP_RED, RESET, Trace
 from gantryguard.rig.trust import TRUSTING, Trust
 
 BOOT_S = 20
+BOOT_LIMIT_S = 5
 SHOWN = {CONTACT, LAMP_RED, LAMP_GREEN, KEY_OVERRIDE, KEY_CANCEL, RESET, HALT}
 
 
@@ -32,6 +38,21 @@ class GuardBench(Bench, Protocol):
     def relay(self) -> RelayContact: ...
     @property
     def trace(self) -> Trace: ...
+
+
+def booted_guard(profile: Profile, micropython: Path, *, blob: bytes = b"", baud: int = 0) -> EmulatedPico:
+    """An emulated guard that has checked its package and closed its relay. UserError (exit 8) if it does not.
+
+    `blob` and `baud` stand in for the profile's own package and the rate of its line.
+    """
+    board = load_board()
+    flash = build_flash(micropython, device_files(board, {"package.bin": blob or profile.blob}))
+    pico = EmulatedPico(flash, board, baud=baud or baud_of(profile), usb=True)
+    if not pico.run_while(lambda: not pico.relay.closed, BOOT_LIMIT_S * S):
+        message = f"The guard did not close its relay within {BOOT_LIMIT_S} s of simulated time."
+        remedy = "check the package with `gantryguard package inspect`."
+        raise UserError(message, remedy=remedy, exit_code=8)
+    return pico
 
 
 def run_guarded(
