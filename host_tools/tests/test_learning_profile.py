@@ -37,7 +37,7 @@ def recipe(rows: int, epochs: int, held_out: int = 300) -> train.Recipe:
         lesson=lessons.Amounts(normals=rows, per_kind=max(rows // 100, 2), blind=rows),
         held_out=18 * held_out,
         free=replace(whole.free, epochs=epochs),
-        mend=replace(whole.mend, epochs=epochs),
+        sensitive=replace(whole.sensitive, epochs=epochs, batch=128),
     )
 
 
@@ -85,7 +85,7 @@ def test_features_follow_from_the_protocol_table() -> None:
 def test_every_network_is_declared_as_compiled(folder: Path) -> None:
     compiled = compile_profile(folder).networks
     assert [network.name for network in compiled] == [declared.name for declared in features.NETWORKS]
-    assert [network.name for network in compiled] == [features.CONTEXT_FREE, features.CONTEXT_MENDER]
+    assert [network.name for network in compiled] == [features.CONTEXT_FREE, features.CONTEXT_SENSITIVE]
 
 
 def test_ranges_hold_nearly_all_normals_of_other_seeds(folder: Path) -> None:
@@ -112,9 +112,44 @@ def test_an_excess_beyond_the_range_is_an_error_of_its_own_size(folder: Path) ->
     assert (matrix[:, profile.slot("dose_error")] > 1024).all()
 
 
-def test_the_mender_passes_on_what_it_mends() -> None:
-    mender = features.NETWORKS[1]
-    assert set(mender.targets) <= set(mender.inputs)
+def test_the_second_network_passes_on_what_it_mends_and_accuses_the_same_fields(folder: Path) -> None:
+    declared = features.NETWORKS[1]
+    assert set(declared.targets) <= set(declared.inputs)
+    network = compile_profile(folder).networks[1]
+    count = len(declared.targets)
+    assert network.accuses() == [False] * count + [True] * count
+    for number, target in enumerate(network.targets[count:]):
+        assert (target.field, target.value) == (network.targets[number].field, number)
+
+
+def test_a_known_site_is_seen_as_its_own_package_sees_it(folder: Path) -> None:
+    """What training makes of a value vector is what the commissioned package says, but for rounding."""
+    name, octaves = "chest", 0.8
+    commands = generate(2000, scanner=reference_scanner(), seed=4, objectives=(name,), localiser_share=0)
+    general = Profile.load(folder)
+    taught = train.gathered(general, list(compile_profile(folder).networks), commands, np.full(len(commands), octaves))[1]
+    found = ranges.generated()
+    level = replace(found.dose[name], usual=found.dose[name].usual * 2**octaves)
+    own = replace(found, dose={**found.dose, name: level}, known=frozenset([name]))
+    (folder / "features.toml").write_text(features.render(objectives.tables(), own), encoding="utf-8")
+    try:
+        told = train.gathered(Profile.load(folder), list(compile_profile(folder).networks), commands)[1]
+    finally:
+        (folder / "features.toml").write_text(features.render(objectives.tables()), encoding="utf-8")
+    assert np.array_equal(taught.groups, told.groups)
+    assert np.abs(taught.inputs.astype(int) - told.inputs.astype(int)).max() <= 1
+
+
+def test_a_site_is_known_by_objective(folder: Path) -> None:
+    groups = len(schema.OBJECTIVES) * features.SIZES
+    commands = generate(3000, scanner=reference_scanner(), seed=4)
+    networks = list(compile_profile(folder).networks)
+    plain, known = (train.gathered(Profile.load(folder), networks, commands, level)[1] for level in (None, np.zeros(3000)))
+    turns = commands["scan_mode"] != schema.LOCALISER
+    assert set((known.groups - plain.groups)[turns]) == {groups}
+    assert not known.groups[~turns].any()
+    assert plain.groups.max() <= groups
+    assert known.groups.max() < features.SCAN_GROUPS
 
 
 # ---- training
@@ -140,6 +175,26 @@ def test_thresholds_hold_the_budget_on_what_they_were_set_by() -> None:
     threshold = train.threshold_of(scores, 0.001, 1.0)
     assert (scores > threshold).mean() == 0.001
     assert train.threshold_of(scores, 0.001, 1.1) == int(threshold * 1.1)
+
+
+def test_a_group_may_cost_or_be_worth_more_than_the_common_threshold() -> None:
+    budget = train.Budget(0.001, 0.01, 0.05, frozenset([3]))
+    scores = np.arange(10_000, dtype=np.int64)
+    assert budget.bound(1, 9_950.0, scores, 1.0) == 9_950
+    assert budget.bound(1, 9_000.0, scores, 1.0) == 9_899
+    assert budget.bound(3, 9_950.0, scores, 1.0) == 9_499
+    assert budget.bound(3, 9_950.0, scores[:10], 1.0) == 9_950
+
+
+def test_the_generous_groups_are_trunks_of_slim_adults_and_large_patients() -> None:
+    groups = features.unusual_trunk_groups(objectives.tables())
+    count = len(schema.OBJECTIVES)
+    names = {code: name for name, code in schema.OBJECTIVES.items()}
+    assert {(group - 1) // count % features.SIZES for group in groups} == {1, 2}
+    assert max(groups) < features.SCAN_GROUPS
+    told = {names[(group - 1) % count + 1] for group in groups}
+    assert {"chest", "ctpa", "abdomen_pelvis", "cap"} <= told
+    assert not told & {"head", "extremity", "sinus"}
 
 
 def test_networks_never_block_and_fit_the_device(nets: list[TrainedNet]) -> None:
@@ -324,8 +379,8 @@ def test_the_committed_detector_meets_its_aims(committed: Profile) -> None:
 
 def test_the_committed_detector_fits_the_device(committed: Profile) -> None:
     nets = nets_of(committed)
-    assert sum(net.macs for net in nets) <= 4500
-    assert committed.program(train.COMMAND)[1] <= 230  # rows evaluated for a command
+    assert sum(net.macs for net in nets) <= 5000
+    assert committed.program(train.COMMAND)[1] <= 250  # rows evaluated for a command
 
 
 def test_the_right_field_is_blamed(committed: Profile) -> None:

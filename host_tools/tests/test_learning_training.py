@@ -75,6 +75,22 @@ def test_rows_of_more_weight_are_learnt_better() -> None:
         assert errors[chosen::2].mean() < errors[1 - chosen :: 2].mean()
 
 
+def test_outputs_learn_to_accuse_by_the_odds() -> None:
+    """Truths that follow from the inputs with a known chance: the output over its unit is the logarithm of the odds."""
+    rows = data()
+    dice = np.random.default_rng(6)
+    chance = np.where(rows[:, 0] > 64, 0.9, 0.2)
+    truths = (dice.random(len(rows)) < chance)[:, None]
+    layers = mlp.fit(rows, rows[:, :2], np.full(2, 0.25), mlp.Plan((16, 8), 30, 64, 0.002, 3), accused=truths)
+    values = rows.astype(np.float64)
+    for layer in layers:
+        values = layer.forward(values, layer.steps())
+    assert values.shape == (len(rows), 3)
+    for high, expected in ((True, 0.9), (False, 0.2)):
+        odds = np.median(values[(rows[:, 0] > 80) if high else (rows[:, 0] < 48), 2]) / mlp.ODDS_STEPS
+        assert 1 / (1 + np.exp(-odds)) == pytest.approx(expected, abs=0.08)
+
+
 def test_integers_equal_the_training_arithmetic() -> None:
     """What was trained is what runs, but for the rounding of the last layer."""
     rows = data(500)

@@ -363,6 +363,6 @@ class _Audit:
         for at in range(first, first + count * network.OUTPUT_WORDS, network.OUTPUT_WORDS):
             if not self._slot(nets[at + network.O_TARGET]) or not -1 <= nets[at + network.O_FIELD] < self.fields:
                 return False
-            if not 0 <= nets[at + network.O_SHIFT] <= MOST_SHIFT:
+            if not 0 <= nets[at + network.O_SHIFT] <= MOST_SHIFT or not 0 <= nets[at + network.O_VALUE] < count:
                 return False
         return True

@@ -34,15 +34,16 @@ Y_SHIFT = const(4)
 Y_LOWEST = const(5)
 Y_HIGHEST = const(6)
 
-# An output: the slot it should equal, the weight of its error (/ 16), and how to turn it back into a field.
+# An output: the slot it should equal, the weight of its error (/ 16), and how an output is turned back into its field.
 OUTPUT_WORDS = const(8)
 O_TARGET = const(0)
 O_WEIGHT = const(1)
 O_FIELD = const(2)  # slot of the field, or -1
-O_GAIN = const(3)  # field = (output * gain + bias) >> shift, then 2 to that power where O_IS_LOG
+O_GAIN = const(3)  # field = (output O_VALUE * gain + bias) >> shift, then 2 to that power where O_IS_LOG
 O_BIAS = const(4)
 O_SHIFT = const(5)
 O_IS_LOG = const(6)
+O_VALUE = const(7)  # number of the output that says what the field should be
 
 HIGHEST_ACTIVATION = const(127)  # inputs lie in 0..127
 

@@ -1,7 +1,8 @@
 """Proposes a corrected command: the blamed field set to a value that the scanner can execute and the guard would pass.
 
-A limit tells by a gain how its quantity follows from the blamed field, or bounds the field itself; where neither is so, the
-value that brings the quantity back to its bound is found by halving. One evaluation per call of `step`, so that a stop
+What a network says that the field should be is tried first, then what the broken limit asks for. A limit tells by a gain how
+its quantity follows from the blamed field, or bounds the field itself; where neither is so, the value that brings the
+quantity back to its bound is found by halving. One evaluation per call of `step`, so that a stop
 command never waits for a proposal. Nothing allocates after construction.
 """
 
@@ -47,6 +48,7 @@ class Suggestion:
         self.value = self.wanted = 0
         self.tried = 0
         self.probing = False
+        self.refused_by = -1  # the limit that asks for what is tried next
         self.limit_at = -1  # of the limit whose bound is still being approached
         self.ends = 0  # ends of the field's range that were looked at
         self.near = self.far = 0  # values on its wrong side and beyond
@@ -64,9 +66,19 @@ class Suggestion:
         copy_words(judge.exam.trial, self.base, self.size)
         self.command = judge.command
         self.slot = slot
-        self.wanted = self._from_limit(judge.limit * LIMIT_WORDS) if judge.limit >= 0 else self._from_network()
+        self.refused_by = judge.limit
+        if judge.mended(self.base, self.command, slot):
+            self.wanted = self._from_network()
+        else:
+            self._turn_to_limit()
         self.active = True
         return True
+
+    def _turn_to_limit(self):
+        """Try next what the broken limit asks for."""
+        self.tried = 0
+        self.wanted = self._from_limit(self.refused_by * LIMIT_WORDS)
+        self.refused_by = -1
 
     def step(self):
         """Half of one probe: what follows from the next value, or what the judge says of it. True once the search ended."""
@@ -82,7 +94,12 @@ class Suggestion:
             self.probing = self.value >= 0 - TOP and self.value != self.base[self.slot]
             if self.probing:
                 self._prepare()
-        self.active = not self.found and (self.probing or self.tried < PROBES)
+        if self.found or self.probing or self.tried < PROBES:
+            self.active = not self.found
+        elif self.refused_by >= 0:
+            self._turn_to_limit()
+        else:
+            self.active = False
         return not self.active
 
     def _calculate(self, row, value):

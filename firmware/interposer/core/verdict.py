@@ -42,9 +42,11 @@ from interposer.core.limits import L_BLAMED, L_MOMENTARY, L_REASON, L_VERDICT, L
 from interposer.core.link import BACKWARD, F_SEQUENCE_AT, FORWARD, same
 from interposer.core.network import (
     N_OUTPUT_AT,
+    N_OUTPUTS,
     N_REASON,
     NET_WORDS,
     O_FIELD,
+    O_VALUE,
     OUTPUT_WORDS,
     Network,
     layers,
@@ -219,8 +221,8 @@ class Judge:
     """Judges the frames of one link by one package. All results stay valid until the next call of `judge` or `assess`.
 
     `result` holds them, one word each (R_...); the properties say the same. `scores` and `thresholds` hold each network's
-    last score and its hold threshold; `output_at` and `expected` the word of the suspect network's worst output, and what
-    that output should have been. `layers` and `evaluate` are the kernels, readable or optimised.
+    last score and its hold threshold; `output_at` and `expected`, after `mended`, the output that knows the field, and what
+    it should be. `layers` and `evaluate` are the kernels, readable or optimised.
     """
 
     def __init__(self, package, layers=layers, evaluate=evaluate):
@@ -311,9 +313,29 @@ class Judge:
         result[R_POLICY] = POLICY_BLOCK
         worst = engine.worst()
         if worst >= 0:
-            self.output_at = self.nets[net + N_OUTPUT_AT] + worst * OUTPUT_WORDS
-            self.expected = engine.output()[worst]
-            result[R_BLAMED] = self.nets[self.output_at + O_FIELD]
+            result[R_BLAMED] = self.nets[self.nets[net + N_OUTPUT_AT] + worst * OUTPUT_WORDS + O_FIELD]
+
+    def mended(self, values, command, slot):
+        """Ask a command's networks what a field should be: `output_at` and `expected` tell. False where none knows it."""
+        asked = self.commands[command * COMMAND_WORDS + C_NETS]
+        nets = self.nets
+        engine = self.network_engine
+        found = False
+        index = 0
+        while asked >> index:
+            net = index * NET_WORDS
+            at = nets[net + N_OUTPUT_AT] if asked >> index & 1 else 0
+            end = at + nets[net + N_OUTPUTS] * OUTPUT_WORDS if at else 0
+            while at < end:
+                if nets[at + O_FIELD] == slot:
+                    engine.first_suspect(index, 1 << index, values)
+                    self.output_at = at
+                    self.expected = engine.output()[nets[at + O_VALUE]]
+                    found = True
+                    end = at
+                at += OUTPUT_WORDS
+            index += 1
+        return found
 
     @micropython.native
     def accept(self, frame, length, now):

@@ -1,8 +1,9 @@
 """Commissioning: a site's own normal exams set what is usual there.
 
 Doses of an objective are then measured from the site's own level instead of from all sites together, so that their range is
-as narrow as patients differ, not as sites do. An objective with too few exams keeps the range of all sites. Exams that do not
-look like that objective at all are refused: a guard must not learn a wrong default as the usual one.
+as narrow as patients differ, not as sites do, and the context-sensitive network is told that the level is known. An objective with
+too few exams keeps the range of all sites. Exams that do not look like that objective at all are refused: a guard must not
+learn a wrong default as the usual one.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from gantryguard.learning.ranges import Range, Ranges, Real
 FEWEST_EXAMS, FEWEST_OF_OBJECTIVE = 100, 30
 MOST_IMPLAUSIBLE = 0.1  # share of exams outside the range of all sites
 SITES, SITE_SEED, ROWS = 200, 3_000_000, 40_000
-LOW_SHARE, HIGH_SHARE = 0.0001, 0.0003  # of a site's normals below and above the range
+LOW_SHARE, HIGH_SHARE = 0.0001, 0.00025  # of a site's normals below and above the range
 DOUBT = 2.0  # standard errors of the site's level that the range is widened by
 MEDIAN_ERROR = 1.2533  # standard error of a median, in standard deviations over sqrt(n)
 WIDEST = 1.3  # a site whose patients spread this much more than expected gets a range that much wider, no more
@@ -70,7 +71,7 @@ def commission(exams: Commands) -> Commissioned:
             levels[name] = _level(part, name, general)
     kept = tuple(name for name in schema.OBJECTIVES if name not in levels)
     dose = dict(general.dose) | {name: level.dose for name, level in levels.items()}
-    return Commissioned(replace(general, dose=dose), levels, kept)
+    return Commissioned(replace(general, dose=dose, known=frozenset(levels)), levels, kept)
 
 
 def _ratios(commands: Commands, name: str) -> Real:

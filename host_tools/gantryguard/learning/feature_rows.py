@@ -20,9 +20,9 @@ def _terms(terms: Mapping[str, float]) -> str:
     return f"sum = {{ {', '.join(f'{source} = {factor:g}' for source, factor in terms.items())} }}"
 
 
-def octaves(name: str, terms: Mapping[str, float], about: str = "") -> str:
+def octaves(name: str, terms: Mapping[str, float], about: str = "", add: float = 0.0) -> str:
     """A sum of logarithms and plain octaves."""
-    return row(name, [_terms(terms), "log = true"], about)
+    return row(name, [_terms(terms), *([f"add = {add:.10g}"] if add else []), "log = true"], about)
 
 
 def feature(name: str, terms: Mapping[str, float], add: float, about: str = "") -> str:

@@ -10,8 +10,9 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from gantryguard.clinic import objectives, patients
 from gantryguard.clinic.objectives import Tables
-from gantryguard.clinic.scanner import reference_scanner
+from gantryguard.clinic.scanner import Scanner, reference_scanner
 from gantryguard.clinic.schema import OBJECTIVES, SCAN_MODES
 from gantryguard.learning import feature_rows as text
 from gantryguard.learning import ranges as ranges_of
@@ -43,8 +44,16 @@ class Feature(NamedTuple):
         return self.factor * (math.log2(value) if self.source.startswith("log_") else value) + self.add
 
 
+SLIM_CM = 27.0  # diameter: about 62 kg at 1.60 m; a technique for the average patient is an overdose for them
+GROWN_Y = 18.0  # children are no slim adults
 LARGE_CM = 33.5  # diameter: about 105 kg at 1.75 m; their scans are at the limits of tube and generator
-DOSE_STEPS, SPAN_STEPS = 22, 40  # per octave
+SIZES = 3  # groups of patients that have thresholds of their own
+SCAN_GROUPS = 1 + 2 * SIZES * len(OBJECTIVES)
+DOSE_STEPS, SPAN_STEPS = 40, 40  # per octave
+WEIGHT_STEPS, LEAST_WEIGHT_KG = 41, 14  # per octave
+SPARE_STEPS = 1000  # per octave
+DOSE_ZERO = 64  # where the dose is the usual one
+OBJECTIVE_STEP = 10  # apart: no pitch and no rotation time is as large
 # Factors spread what the envelope allows over 0..127: steps per octave for logarithms, per unit for the rest.
 TECHNIQUE: tuple[Feature, ...] = (
     Feature("n_kvp", "kvp", 1.25, -75, "kvp", "80 to 140 kV at 25 to 100"),
@@ -71,11 +80,32 @@ SETTINGS = {
     "slice_mm": "n_slice",
 }
 USUAL = (*(f"n_usual_{name[2:]}" for name in SETTINGS.values()), "n_base_dose")
+# What the context-sensitive network sees besides the technique.
+CONTEXT = (
+    "n_dose",
+    "n_site_is_known",
+    "n_span",
+    "n_load",
+    "n_tube",
+    "n_spare",
+    "n_odd_pitch",
+    "n_odd_rotation",
+    "n_size",
+    "n_weight",
+    "n_age",
+    "n_contrast",
+    "n_pregnant",
+    "n_head_phantom",
+)
+SOUND = "n_sound"
 MENDED = ("n_kvp", "n_ma", "n_rotation", "n_pitch", "n_collimation", "n_slice", "n_length")
 
 
 class Declared(NamedTuple):
-    """A network: its inputs, the rows that it should say, the group of its thresholds, its reason."""
+    """A network: its inputs, the rows that it should say, the group of its thresholds, its reason.
+
+    `accuses`: after these targets come as many outputs again, each accusing the field of one of them; 0 is "sound".
+    """
 
     name: str
     about: str
@@ -84,11 +114,12 @@ class Declared(NamedTuple):
     group: str
     groups: int
     reason: str
+    accuses: bool = False
 
 
 # Both see a command, perhaps spoilt, and say the normal one. The first knows normal commands only; the second also knows the
-# context and has seen what an attacker or an error makes of a command.
-CONTEXT_FREE, CONTEXT_MENDER = "context_free", "context_mender"
+# context, has seen what an attacker or an error makes of a command, and accuses the fields that are wrong.
+CONTEXT_FREE, CONTEXT_SENSITIVE = "context_free", "context_sensitive"
 NETWORKS: tuple[Declared, ...] = (
     Declared(
         CONTEXT_FREE,
@@ -100,15 +131,23 @@ NETWORKS: tuple[Declared, ...] = (
         "ABNORMAL",
     ),
     Declared(
-        CONTEXT_MENDER,
-        "the command as it should be for this objective and patient",
-        (*MENDED, "n_dose", "n_span", "n_load", "n_size", "n_age", "n_contrast", *USUAL, *MODE_FLAGS[1:]),
+        CONTEXT_SENSITIVE,
+        "the command as it should be for this objective and patient, and which of its fields are wrong",
+        (*MENDED, *CONTEXT, *USUAL, *MODE_FLAGS[1:]),
         MENDED,
         "scan_group",
-        2 * len(OBJECTIVES) + 1,
+        SCAN_GROUPS,
         "ABNORMAL_FOR_CONTEXT",
+        accuses=True,
     ),
 )
+
+
+def unusual_trunk_groups(tables: Tables) -> frozenset[int]:
+    """The threshold groups of trunks of slim adults and large patients: a usual dose is an overdose, or ruins the image."""
+    usual, count = ranges_of.usual_protocols(tables), len(OBJECTIVES)
+    codes = [code for name, code in OBJECTIVES.items() if ranges_of.is_trunk(usual[name])]
+    return frozenset((SIZES * known + size) * count + code for known in (0, 1) for size in range(1, SIZES) for code in codes)
 
 
 def render(tables: Tables, ranges: Ranges | None = None) -> str:
@@ -160,7 +199,9 @@ def _dose(tables: Tables, ranges: Ranges) -> list[str]:
         ),
         text.row("size_octaves", ['exp2 = "log_size_octaves"'], "how far dose goes up with this patient's size"),
         text.octaves("log_dose_excess", {"log_ctdivol": 1, "log_base_dose": -1, "log_base_paed_head": -1, "size_octaves": -1}),
-        text.feature("n_dose", {"log_dose_excess": DOSE_STEPS}, 64, "a factor of 7 either way"),
+        text.lookup("log_middle_of_usual", {key: one.middle / one.usual for key, one in ranges.dose.items()}, "of the range"),
+        text.octaves("log_dose_level", {"log_dose_excess": 1, "log_middle_of_usual": 1}, "from the median"),
+        text.feature("n_dose", {"log_dose_level": DOSE_STEPS}, DOSE_ZERO, "a factor of 3 either way"),
         *_dead_zone("dose", "log_dose_excess", ranges.dose),
     ]
 
@@ -219,8 +260,10 @@ def _setting(column: str, ranges: Ranges) -> list[str]:
 def _small(ranges: Ranges) -> list[str]:
     """The voltage above the highest that the objective uses for small patients."""
     high = {key: one.high for key, one in ranges.small_kvp.items()}
+    weight = {"log_size_cm": 2.0, "log_tall": 1.0}
     return [
-        text.row("is_not_small", ['at_least = "log_size_cm"', f"bound = {ranges_of.SMALL_CM:g}"]),
+        text.octaves("log_weight_kg", weight, "from the size", -math.log2(patients.DIAMETER_FACTOR**2 * 100)),
+        text.row("is_not_small", ['at_least = "log_weight_kg"', f"bound = {ranges_of.SMALL_KG / ranges_of.SLACK:.4g}"]),
         text.row("is_small", ['not = "is_not_small"']),
         text.row("is_small_scan", ['all = ["is_small", "turns"]']),
         text.lookup("log_highest_small_kvp", high, "of normal commands of small patients"),
@@ -248,7 +291,8 @@ def _pregnancy(tables: Tables) -> list[str]:
 
 def _context(tables: Tables, ranges: Ranges) -> list[str]:
     scanner = reference_scanner()
-    usual = ranges_of.usual_protocols(tables)
+    usual, count = ranges_of.usual_protocols(tables), len(OBJECTIVES)
+    known = {name: 127 if name in ranges.known else 0 for name in OBJECTIVES}
     base = {name: 12 * math.log2(row.c0_mgy) + 20 for name, row in usual.items()}
     return [
         *(
@@ -262,19 +306,67 @@ def _context(tables: Tables, ranges: Ranges) -> list[str]:
             127 - 40 * math.log2(scanner.generator_kw),
             "how near to the generator's power: half of it at 87",
         ),
+        text.feature("n_tube", {"log_ma": 40}, 127 - 40 * math.log2(scanner.ma_max_ma), "how near to the tube's current"),
+        *_spare(scanner),
+        *_odd(tables, "pitch"),
+        *_odd(tables, "rotation_s"),
+        text.activation("n_site_is_known", known, "where the usual dose is that of this site"),
+        text.flag("n_pregnant", "is_pregnant"),
+        text.feature(SOUND, {"log_size_cm": 0}, 0, "what an accusing output says where nothing is wrong"),
         text.feature("n_size", {"log_size_cm": 48}, -159.5, "10 to 50 cm at 0 to 111"),
+        text.feature(
+            "n_weight",
+            {"log_weight_kg": WEIGHT_STEPS},
+            -WEIGHT_STEPS * math.log2(LEAST_WEIGHT_KG),
+            "voltages go by it: 14 to 120 kg at 0 to 127",
+        ),
         text.row(
             "n_age",
             ['curve = "patient_age_years"', "knots = [[0, 0], [2, 24], [6, 48], [18, 84], [100, 127]]", "clamp = [0, 127]"],
         ),
         text.flag("n_contrast", "has_contrast"),
         text.row("is_large", ['at_least = "log_size_cm"', f"bound = {LARGE_CM:g}"]),
-        text.row("size_group", [f"sum = {{ objective = 1, is_large = {len(OBJECTIVES)} }}"]),
+        text.row("is_not_slim", ['at_least = "log_size_cm"', f"bound = {SLIM_CM:g}"]),
+        text.row("is_below_slim", ['not = "is_not_slim"']),
+        text.row("is_grown", ['at_least = "patient_age_years"', f"bound = {GROWN_Y:g}"]),
+        text.row("is_slim", ['all = ["is_below_slim", "is_grown"]']),
+        text.row("site_is_known", ['at_least = "n_site_is_known"', "bound = 1"]),
+        text.row(
+            "size_group",
+            [f"sum = {{ objective = 1, is_large = {count}, is_slim = {2 * count}, site_is_known = {SIZES * count} }}"],
+        ),
         text.row(
             "scan_group",
             ['select = "size_group"', 'where = "turns"', "else = 0"],
-            "group of the thresholds: the objective, for large patients again, or 0 for every localiser",
+            "group of the thresholds: the objective by size, where the site is known again, or 0 for every localiser",
         ),
+    ]
+
+
+def _spare(scanner: Scanner) -> list[str]:
+    """0 where tube or generator give all they can, 127 from 9 % below on: only there does a console change what was planned."""
+    return [
+        text.octaves("log_of_generator", {"log_power_kw": 1}, "", -math.log2(scanner.generator_kw)),
+        text.octaves("log_of_tube", {"log_ma": 1}, "", -math.log2(scanner.ma_max_ma)),
+        text.row("log_of_most", ['largest = ["log_of_generator", "log_of_tube"]']),
+        text.feature("n_spare", {"log_of_most": -SPARE_STEPS}, 0),
+    ]
+
+
+def _odd(tables: Tables, column: str) -> list[str]:
+    """127 where a setting is none that a protocol of the objective asks for: it is then the console's way out, or wrong."""
+    name = SETTINGS[column].removeprefix("n_")
+    scanner = reference_scanner()
+    rows = list(tables.protocols.values())
+    options = objectives.options(column, scanner, rows)
+    pairs = [
+        (OBJECTIVES[row.objective], value) for row, line in zip(rows, options.values.tolist(), strict=True) for value in line
+    ]
+    keys = sorted({round(OBJECTIVE_STEP * code + value, 3) for code, value in pairs})
+    return [
+        text.row(f"{name}_of_objective", [f"sum = {{ {column} = 1, objective = {OBJECTIVE_STEP} }}", "scale = 0.001"]),
+        text.row(f"{name}_is_asked_for", [f'in_set = "{name}_of_objective"', f"set = [{', '.join(map(str, sorted(keys)))}]"]),
+        text.feature(f"n_odd_{name}", {f"{name}_is_asked_for": -127}, 127),
     ]
 
 
@@ -295,7 +387,8 @@ def _network(network: Declared) -> str:
         f"groups = {network.groups}",
         f"inputs = [\n{listed}\n]",
     ]
-    return "\n\n".join(["\n".join(head), *_targets(network.targets)])
+    accused = _accused(network.targets) if network.accuses else []
+    return "\n\n".join(["\n".join(head), *_targets(network.targets), *accused])
 
 
 def _targets(names: Iterable[str]) -> list[str]:
@@ -304,3 +397,8 @@ def _targets(names: Iterable[str]) -> list[str]:
         blamed = BY_NAME[name].field
         blocks.append(f'[[network.target]]\nrow = "{name}"' + (f'\nfield = "{blamed}"' if blamed else ""))
     return blocks
+
+
+def _accused(names: Iterable[str]) -> list[str]:
+    """Outputs that accuse the field of a target; that target says what the field should be."""
+    return [f'[[network.target]]\nrow = "{SOUND}"\nfield = "{BY_NAME[name].field}"\nvalue = "{name}"' for name in names]

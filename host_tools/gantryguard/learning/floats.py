@@ -47,21 +47,16 @@ class FloatDetector:
         self.nets = nets
         self.layers = train.train_layers(folder, seed, say, recipe)
         held = list(train.held_out(self.profile, self.networks, seed + train.CALIBRATION_SEED, recipe.held_out))
-        self.thresholds = [self._thresholds(index, [piece[index] for piece in held], recipe) for index in range(len(nets))]
+        self.thresholds = [self._thresholds(index, held, recipe) for index in range(len(nets))]
 
     def _scores(self, index: int, table: train.Table) -> Real:
         outputs = infer(self.layers[index], table.inputs.astype(np.float64))
         return score(self.nets[index], table.targets.astype(np.float64), outputs)
 
-    def _thresholds(self, index: int, pieces: list[train.Table], recipe: train.Recipe) -> Real:
+    def _thresholds(self, index: int, held: list[train.Held], recipe: train.Recipe) -> Real:
         net = self.nets[index]
-        scores = np.concatenate([self._scores(index, piece) for piece in pieces])
-        groups = np.concatenate([piece.groups for piece in pieces])
-        budget = recipe.budget(net.name)
-        bounds = np.full(len(net.thresholds), _bound(scores, budget, recipe.margin))
-        for group in train.known_groups(groups, len(bounds)):
-            bounds[group] = _bound(scores[groups == group], budget, recipe.margin)
-        return bounds
+        scores = [self._scores(index, piece.tables[index]) for piece in held]
+        return train.thresholds(scores, held, index, len(net.thresholds), recipe.budget(net.name), recipe.margin)
 
     def alarms(self, commands: Commands) -> Flags:
         """Which commands are held or blocked, (n,)."""
@@ -75,8 +70,3 @@ class FloatDetector:
         normals = np.concatenate([self.alarms(test.normals) for test in tests])
         found = np.concatenate([self.alarms(test.anomalies.commands) for test in tests])
         return replace(whole, normals=replace(whole.normals, alarm=normals), found=replace(whole.found, alarm=found))
-
-
-def _bound(scores: Real, budget: float, margin: float) -> float:
-    ranked = np.sort(scores)[::-1]
-    return float(ranked[min(int(len(ranked) * budget), len(ranked) - 1)] * margin)

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,10 @@ LATTICE_BITS = 24  # parameters
 MOMENT_BITS = 44  # gradients and moments: the square of a small gradient must not vanish
 DECAY, SQUARE_DECAY = 0.9, 0.999
 TINY = 2.0**-20
+ODDS_STEPS = 16  # an accusing output's unit: this many steps multiply the odds by e
+SURE = 4095  # sixteenths of a step: beyond it the probability does not change
+ACCUSED = 64.0  # an accusation that is wrong for sure counts as an error of so many steps
+CHANCE = np.rint(1024 / (1 + np.exp(np.arange(SURE, -SURE - 1, -1) / (16 * ODDS_STEPS)))) / 1024  # the same on any computer
 
 
 @dataclass(frozen=True)
@@ -90,22 +95,26 @@ def fit(
     corrupt: Corrupt | None = None,
     say: Say | None = None,
     emphasis: Real | None = None,
+    accused: NDArray[np.bool_] | None = None,
 ) -> list[Dense]:
     """Train a network that gives `targets` (n, n_out) for `inputs` (n, n_in), whole numbers 0..127.
 
     `importance` (n_out,): weight of each target's error, rounded to sixteenths; `emphasis` (n,) the same for rows. `corrupt`
-    spoils each batch of inputs (the targets stay), so that the network learns to mend. `say(done 0..1, text)` is told of
-    progress.
+    spoils each batch of inputs (the targets stay), so that the network learns to mend. `accused` (n, k): truths that k
+    further outputs learn to tell, as logarithms of the odds, 0 being even (logistic loss).
+    `say(done 0..1, text)` is told of progress.
     Raises ValueError for values or a batch outside what keeps sums exact.
     """
     _check(inputs, targets, plan)
     dice = np.random.Generator(np.random.PCG64(plan.seed))
-    layers = _fresh((inputs.shape[1], *plan.hidden, targets.shape[1]), dice)
+    truths = np.zeros((len(inputs), 0), dtype=np.bool_) if accused is None else accused
+    layers = _fresh((inputs.shape[1], *plan.hidden, targets.shape[1] + truths.shape[1]), dice)
     for index, layer in enumerate(layers):
         pass_through(layer, index, plan.passed)
     adam = [_Moments(layer) for layer in layers]
     steps_in_all = plan.epochs * (len(inputs) // plan.batch)
     weights = on_lattice(np.minimum(importance, LARGEST_ERROR / 256), 4)
+    weight_of_row = on_lattice(np.ones(len(inputs)) if emphasis is None else emphasis, 4)
     done = 0
     for epoch in range(plan.epochs):
         order = dice.permutation(len(inputs))
@@ -113,8 +122,10 @@ def fit(
             rows = order[start : start + plan.batch]
             batch = inputs[rows] if corrupt is None else corrupt(inputs[rows], dice)
             rate = plan.rate * (1.0 - done / steps_in_all) + plan.rate * 0.01
-            weigh = weights if emphasis is None else weights * on_lattice(emphasis[rows, None], 4)
-            _step(layers, adam, batch.astype(np.float64), targets[rows].astype(np.float64), weigh, rate)
+            lesson = _Lesson(
+                batch.astype(np.float64), targets[rows].astype(np.float64), truths[rows], weights, weight_of_row[rows, None]
+            )
+            _step(layers, adam, lesson, rate)
             done += 1
         if say is not None:
             say((epoch + 1) / plan.epochs, f"pass {epoch + 1} of {plan.epochs}")
@@ -179,13 +190,32 @@ class _Moments:
         layer.weights = on_lattice(moved, LATTICE_BITS)
 
 
-def _step(layers: list[Dense], adam: list[_Moments], batch: Real, targets: Real, importance: Real, rate: float) -> None:
-    """One update by the gradient of the mean squared weighted error; `importance` (n_out,) or (n, n_out)."""
+class _Lesson(NamedTuple):
+    """One batch: inputs (n, n_in), targets (n, n_out), truths (n, k), weights of targets (n_out,) and of rows (n, 1)."""
+
+    inputs: Real
+    targets: Real
+    truths: NDArray[np.bool_]
+    importance: Real
+    emphasis: Real
+
+    def errors(self, outputs: Real) -> Real:
+        """The loss's slope for each output, (n, n_out + k)."""
+        count = self.targets.shape[1]
+        errors = (outputs[:, :count] - self.targets) * self.importance
+        odds = np.clip(np.rint(outputs[:, count:] * 16), -SURE, SURE).astype(np.int64)
+        wrong = (CHANCE[odds + SURE] - self.truths) * ACCUSED
+        both = np.concatenate([errors, wrong], axis=1) * self.emphasis
+        return np.asarray(np.clip(both, -LARGEST_ERROR, LARGEST_ERROR))
+
+
+def _step(layers: list[Dense], adam: list[_Moments], lesson: _Lesson, rate: float) -> None:
+    """One update by the gradient of the mean loss."""
     steps = [layer.steps() for layer in layers]
-    sources = [batch]
+    sources = [lesson.inputs]
     for layer, whole in zip(layers, steps, strict=True):
         sources.append(layer.forward(sources[-1], whole))
-    errors = np.clip((sources[-1] - targets) * importance, -LARGEST_ERROR, LARGEST_ERROR)
+    errors = lesson.errors(sources[-1])
     for index in reversed(range(len(layers))):
         errors = on_lattice(errors, ERROR_BITS)
         sums = on_lattice(gradient_sums(errors, sources[index]), ERROR_BITS)
@@ -193,7 +223,7 @@ def _step(layers: list[Dense], adam: list[_Moments], batch: Real, targets: Real,
             inside = (sources[index] > 0) & (sources[index] < HIGHEST)
             back = errors @ (steps[index][:, :-1] / (1 << SHIFT))
             errors = np.where(inside, np.clip(back, -LARGEST_ERROR, LARGEST_ERROR), 0.0)
-        adam[index].update(layers[index], on_lattice(sums / (len(batch) * HIGHEST), MOMENT_BITS), rate)
+        adam[index].update(layers[index], on_lattice(sums / (len(errors) * HIGHEST), MOMENT_BITS), rate)
 
 
 def swap_noise(columns: int, share: float) -> Corrupt:

@@ -34,7 +34,7 @@ LENGTH_SHARE = 0.00008
 SLACK = 1.004  # fixed point and rounding
 DOSE_SLACK = 1.04  # sites differ more than one sample shows
 SETTINGS = ("rotation_s", "pitch", "collimation_mm", "slice_mm", "kvp")
-SMALL_CM = 26.0  # diameter: about 57 kg at 1.60 m
+SMALL_KG = 50.0  # where protocols go up in voltage
 NO_PITCH = 1.0  # where a mode has none
 
 
@@ -59,7 +59,10 @@ class Range:
 
 @dataclass(frozen=True)
 class Ranges:
-    """Per objective: dose and length as ratios to what is expected; settings as they are; modes; voltages of small patients."""
+    """Per objective: dose and length as ratios to what is expected; settings as they are; modes; voltages of small patients.
+
+    `known`: objectives whose dose is that of one site.
+    """
 
     dose: Mapping[str, Range]
     length: Mapping[str, Range]
@@ -67,6 +70,7 @@ class Ranges:
     modes: Mapping[str, frozenset[int]]
     small_kvp: Mapping[str, Range]
     head_scale: tuple[float, ...]  # of the expected dose of children's heads, by age: their ranges then end at one ratio
+    known: frozenset[str] = frozenset()
 
 
 def usual_protocols(tables: Tables) -> dict[str, Protocol]:
@@ -171,9 +175,8 @@ def _used(commands: Commands, column: str) -> Real:
 
 
 def _of_small(commands: Commands) -> Commands:
-    """The scans of patients below `SMALL_CM`; all where there are none."""
-    size = patients.diameter_cm("abdomen", commands["weight_kg"], commands["height_cm"], commands["age_years"])
-    chosen = size < SMALL_CM
+    """The scans of patients below `SMALL_KG`; all where there are none."""
+    chosen = commands["weight_kg"] < SMALL_KG
     return commands.take(chosen) if chosen.any() else commands
 
 

@@ -1,36 +1,40 @@
 """Trains the networks of a profile on generated commands, and sets their thresholds.
 
 The context-free network is a denoising autoencoder: it sees normal commands, perhaps spoilt (`spoil`), and gives the normal
-one; it never sees an anomaly. The context-sensitive one also sees objective and patient and learns from generated anomalies
-too (`lessons`) what a command should have been; what it reads reaches its outputs unchanged, so that it only learns what to
-mend. A command's score is how far it is from what the network says; the largest weighted error names the blamed field. Data,
-order, weights and thresholds follow from the seed. About two minutes on one core.
+one; it never sees an anomaly. Its score is how far a command is from what the network says, and the largest weighted error
+names the blamed field. The context-sensitive one also sees objective and patient and learns from generated anomalies too
+(`lessons`): some outputs accuse a field each and make its score, the others say what the fields should have been, for the
+proposal. It learns every command twice, with the usual dose of all sites and with that of the command's own site, as before
+and after commissioning. Data, order, weights and thresholds follow from the seed. About two minutes on one core.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gantryguard.clinic import patients
+from gantryguard.clinic import objectives
 from gantryguard.clinic.commands import Commands
 from gantryguard.clinic.generator import generate
 from gantryguard.clinic.scanner import reference_scanner
+from gantryguard.clinic.schema import OBJECTIVES
 from gantryguard.errors import UserError
 from gantryguard.learning import lessons, mlp, quantise, reference
-from gantryguard.learning.features import CONTEXT_FREE, LARGE_CM
+from gantryguard.learning.features import CONTEXT_FREE, DOSE_STEPS, DOSE_ZERO, SIZES, unusual_trunk_groups
 from gantryguard.learning.pipeline import Pipeline
 from gantryguard.learning.spoil import spoil
 from gantryguard.profiles.nets import TrainedNet
 from gantryguard.profiles.networks import Network
 from gantryguard.profiles.package import compile_profile
 from gantryguard.profiles.profile import Profile
+from gantryguard.profiles.vector import LOG_SCALE
 
 Whole = NDArray[np.int64]
+Real = NDArray[np.float64]
 Bytes = NDArray[np.uint8]
 COMMAND = "scan_parameters"
 CHUNK = 25_000
@@ -38,33 +42,53 @@ NEVER = (1 << 30) - 1  # above every score: no block; the largest small integer 
 MOST_MACS, MOST_BYTES = 6000, 16384
 ERROR_UNIT = 64  # the error that output weights give to an error at the quantile below
 ERROR_QUANTILE = 0.999
+UNWEIGHTED = 16  # sixteenths
 BIAS_BYTES = 4
-LARGE_SEARCH = 6  # times as many normals are looked through for large patients
 CALIBRATION_SEED = 1000  # added to the seed of training
 FEWEST = 2_000  # normals that a group needs for a threshold of its own
 
 
 FREE = mlp.Plan((20, 8, 20), epochs=20, rate=0.004)
-MEND = mlp.Plan((60, 26), epochs=60, rate=0.001)
+SENSITIVE = mlp.Plan((60, 32), epochs=40, batch=1024, rate=0.0015)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Shares of held-out normals that a network may hold: of all, of any group, and of the groups that are worth more."""
+
+    overall: float
+    most: float
+    generous: float = 0.0
+    groups: frozenset[int] = frozenset()
+
+    def bound(self, group: int, common: float, scores: Whole | Real, margin: float) -> float:
+        """The threshold of a group with these scores; `common` is that of all groups together."""
+        if len(scores) < FEWEST:
+            return common
+        if group in self.groups:
+            return min(common, threshold_of(scores, self.generous, margin))
+        return max(common, threshold_of(scores, self.most, margin))
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How much data, and how each network is built. Budgets: the share of held-out normals that a network may hold."""
+    """How much data, and how each network is built."""
 
     normals: int = 120_000
     lesson: lessons.Amounts = field(default_factory=lessons.Amounts)
     held_out: int = 720_000
     free: mlp.Plan = FREE
-    mend: mlp.Plan = MEND
-    free_budget: float = 0.00003
-    mend_budget: float = 0.00025
+    sensitive: mlp.Plan = SENSITIVE
+    free_budget: Budget = Budget(0.00003, 0.00003)
+    sensitive_budget: Budget = Budget(0.00036, 0.0007, 0.0018, unusual_trunk_groups(objectives.tables()))
     margin: float = 1.02
-    normal_emphasis: float = 2.0
+    mending: float = 0.25  # weight of what fields should have been, beside which of them are wrong
+    gross: float = 4.0  # weight of anomalies of grades 1 to 3 that no limit refuses
+    refused_of: int = 8  # one in so many anomalies is taught though a limit refuses it: a proposal for it is wanted as well
 
-    def budget(self, name: str) -> float:
+    def budget(self, name: str) -> Budget:
         """The budget of a network."""
-        return self.free_budget if name == CONTEXT_FREE else self.mend_budget
+        return self.free_budget if name == CONTEXT_FREE else self.sensitive_budget
 
 
 def train_profile(folder: Path, seed: int, say: mlp.Say | None = None, recipe: Recipe | None = None) -> list[TrainedNet]:
@@ -84,10 +108,10 @@ def train_profile(folder: Path, seed: int, say: mlp.Say | None = None, recipe: R
 def train_layers(folder: Path, seed: int, say: mlp.Say | None, recipe: Recipe) -> list[list[mlp.Dense]]:
     """The layers of both networks as training leaves them, before they become integers."""
     profile = Profile.load(folder)
-    free, mender = compile_profile(folder).networks
+    free, sensitive = compile_profile(folder).networks
     return [
         _denoiser(profile, free, seed, recipe, _Part(say, 0.0, 0.1, free.name)),
-        _mender(profile, mender, seed, recipe, _Part(say, 0.1, 0.7, mender.name)),
+        _accuser(profile, sensitive, seed, recipe, _Part(say, 0.1, 0.7, sensitive.name)),
     ]
 
 
@@ -114,19 +138,33 @@ class _Part:
             self.say(self.start + self.share * done, f"{self.name}: {text}")
 
 
-def gathered(profile: Profile, networks: list[Network], commands: Commands) -> list[Table]:
-    """The tables of all networks; rows are evaluated piece by piece to bound the memory."""
+def gathered(profile: Profile, networks: list[Network], commands: Commands, level: Real | None = None) -> list[Table]:
+    """The tables of all networks; rows are evaluated piece by piece to bound the memory.
+
+    `level` (n,): the dose levels of the commands' sites, in octaves, as a guard knows them that is commissioned there.
+    """
     pieces: list[list[Table]] = [[] for _ in networks]
     for start in range(0, len(commands), CHUNK):
         rows = np.arange(start, min(start + CHUNK, len(commands)))
         matrix = profile.matrix_from({name: column[rows] for name, column in commands.columns.items()})
         profile.evaluate(matrix, COMMAND)
+        if level is not None:
+            at_known_site(profile, matrix, level[rows])
         for held, network in zip(pieces, networks, strict=True):
             held.append(_table(network, matrix))
     return [
         Table(*(np.concatenate([getattr(piece, name) for piece in held]) for name in ("inputs", "targets", "groups")))
         for held in pieces
     ]
+
+
+def at_known_site(profile: Profile, matrix: Whole, level: Real) -> None:
+    """Change value vectors (n, slots) of a package for all sites into what those of each site's own package would be."""
+    dose, known, group, turns = (profile.slot(name) for name in ("n_dose", "n_site_is_known", "scan_group", "turns"))
+    octaves = matrix[:, profile.slot("log_dose_level")] * LOG_SCALE - level
+    matrix[:, dose] = np.clip(np.rint(DOSE_ZERO + DOSE_STEPS * octaves), 0, mlp.HIGHEST)
+    matrix[:, known] = mlp.HIGHEST
+    matrix[:, group] += np.where(matrix[:, turns] != 0, SIZES * len(OBJECTIVES), 0)
 
 
 def _table(network: Network, matrix: Whole) -> Table:
@@ -146,19 +184,30 @@ def _denoiser(profile: Profile, network: Network, seed: int, recipe: Recipe, say
     return mlp.fit(inputs, wanted, _importance(wanted), plan, None, say)
 
 
-def _mender(profile: Profile, network: Network, seed: int, recipe: Recipe, say: mlp.Say) -> list[mlp.Dense]:
-    """The context-sensitive network, from normals and from anomalies that no limit refuses."""
-    taught = lessons.lesson(recipe.lesson, reference_scanner(), seed)
-    seen = gathered(profile, [network], taught.seen)[0]
-    meant = gathered(profile, [network], taught.meant)[0]
-    pipeline = Pipeline(profile)
-    keep = taught.is_normal | ~alarms(pipeline, taught.seen)
-    inputs, wanted = seen.inputs[keep].astype(np.int64), meant.targets[keep].astype(np.int64)
+def _accuser(profile: Profile, network: Network, seed: int, recipe: Recipe, say: mlp.Say) -> list[mlp.Dense]:
+    """The context-sensitive network, from normals and from anomalies, most of which no limit refuses."""
+    mended = [target for target, accuses in zip(network.targets, network.accuses(), strict=True) if not accuses]
+    fields = [target.field.name for target in mended if target.field]
+    taught = lessons.lesson(recipe.lesson, reference_scanner(), seed, fields)
+    refused = alarms(Pipeline(profile), taught.seen.commands) & ~taught.is_normal()
+    keep = ~refused
+    keep[:: recipe.refused_of] = True
+    seen, accused = taught.seen.take(keep), taught.accused[keep]
+    wanted = gathered(profile, [network], taught.meant.take(keep))[0].targets[:, : len(mended)].astype(np.int64)
+    inputs = [gathered(profile, [network], seen.commands, level)[0].inputs for level in (None, seen.level)]
     slots = [quantity.slot for quantity in network.inputs]
-    passed = tuple(slots.index(target.row.slot) for target in network.targets)
-    plan = replace(recipe.mend, seed=seed + 1, passed=passed)
-    emphasis = np.where(taught.is_normal[keep], recipe.normal_emphasis, 1.0)
-    return mlp.fit(inputs, wanted, np.ones(wanted.shape[1]), plan, None, say, emphasis)
+    passed = tuple(slots.index(target.row.slot) for target in mended)
+    plan = replace(recipe.sensitive, seed=seed + 1, passed=passed)
+    emphasis = np.where(taught.is_gross & ~refused, recipe.gross, 1.0)[keep]
+    return mlp.fit(
+        np.concatenate(inputs),
+        np.concatenate([wanted, wanted]),
+        np.full(len(mended), recipe.mending),
+        plan,
+        say=say,
+        emphasis=np.concatenate([emphasis, emphasis]),
+        accused=np.concatenate([accused, accused]),
+    )
 
 
 def alarms(pipeline: Pipeline, commands: Commands) -> NDArray[np.bool_]:
@@ -176,57 +225,91 @@ def _finished(network: Network, layers: list[mlp.Dense]) -> TrainedNet:
     return net
 
 
-def _importance(targets: Whole) -> mlp.Real:
+def _importance(targets: Whole) -> Real:
     """Weights of the training errors: small where a target varies much."""
     spread = np.sort(np.abs(targets - np.median(targets, axis=0)), axis=0)[int(len(targets) * 0.8)]
     return np.asarray(np.clip(16.0 / np.maximum(spread, 4), 0.5, 4.0), dtype=np.float64)
 
 
+@dataclass(frozen=True)
+class Held:
+    """Tables of normals that nothing was trained on, one per network.
+
+    `is_extra`: of patients whose groups would be too small otherwise, so that their share says nothing.
+    `at_known_sites`: as a commissioned guard sees them.
+    """
+
+    tables: list[Table]
+    is_extra: bool
+    at_known_sites: bool
+
+
 def calibrate(profile: Profile, networks: list[Network], nets: list[TrainedNet], seed: int, recipe: Recipe) -> list[TrainedNet]:
     """Weights of the errors and thresholds by group, from normals that the training never saw."""
-    pieces = list(held_out(profile, networks, seed, recipe.held_out))
-    return [_calibrated(net, [piece[index] for piece in pieces], recipe) for index, net in enumerate(nets)]
+    held = list(held_out(profile, networks, seed, recipe.held_out))
+    return [
+        _calibrated(network, net, held, index, recipe) for index, (network, net) in enumerate(zip(networks, nets, strict=True))
+    ]
 
 
-def held_out(profile: Profile, networks: list[Network], seed: int, count: int) -> Iterator[list[Table]]:
-    """Normals in pieces, objectives in equal numbers, so that rare ones are known as well; then large patients."""
-    objectives = list(profile.codes("objective"))
-    share = count // len(objectives)
+def held_out(profile: Profile, networks: list[Network], seed: int, count: int) -> Iterator[Held]:
+    """Normals, objectives in equal numbers so that rare ones are known as well, at unknown and at known sites."""
+    share = count // len(OBJECTIVES)
     scanner = reference_scanner()
-    for number, name in enumerate(objectives):
-        yield gathered(profile, networks, generate(share, scanner=scanner, seed=seed + number, objectives=(name,)))
-    for number, name in enumerate(objectives):
-        more = generate(LARGE_SEARCH * share, scanner=scanner, seed=seed + 100 + number, objectives=(name,), localiser_share=0)
-        size = patients.diameter_cm("abdomen", more["weight_kg"], more["height_cm"], more["age_years"])
-        if (size >= LARGE_CM).any():
-            yield gathered(profile, networks, more.take(size >= LARGE_CM))
+    for number, name in enumerate(OBJECTIVES):
+        plain = generate(share, scanner=scanner, seed=seed + number, objectives=(name,))
+        yield Held(gathered(profile, networks, plain), is_extra=False, at_known_sites=False)
+        placed = lessons.at_sites(share, name, scanner, seed + 100 + number, seed + 60_000)
+        yield Held(gathered(profile, networks, placed.commands, placed.level), is_extra=False, at_known_sites=True)
+        more = lessons.unusual_patients(share, name, scanner, seed + 300 + number, seed + 60_000)
+        if len(more.commands):
+            yield Held(gathered(profile, networks, more.commands), is_extra=True, at_known_sites=False)
+            yield Held(gathered(profile, networks, more.commands, more.level), is_extra=True, at_known_sites=True)
 
 
-def _calibrated(net: TrainedNet, pieces: list[Table], recipe: Recipe) -> TrainedNet:
+def _calibrated(network: Network, net: TrainedNet, held: list[Held], index: int, recipe: Recipe) -> TrainedNet:
+    pieces = [piece.tables[index] for piece in held]
     outputs = [reference.infer(net, piece.inputs) for piece in pieces]
+    weighed = replace(net, output_weights=_output_weights(network, outputs, pieces))
+    scores = [reference.score(weighed, piece.targets, out)[0] for piece, out in zip(pieces, outputs, strict=True)]
+    found = net.thresholds.copy()
+    found[:, 0] = thresholds(scores, held, index, len(found), recipe.budget(net.name), recipe.margin)
+    return replace(weighed, thresholds=found)
+
+
+def _output_weights(network: Network, outputs: list[Whole], pieces: list[Table]) -> NDArray[np.int32]:
+    """Errors of a plain reconstruction weigh by how rare they are; where outputs accuse, only these count, all alike."""
+    accuses = np.array(network.accuses())
+    if accuses.any():
+        return np.where(accuses, UNWEIGHTED, 0).astype(np.int32)
     errors = np.concatenate([out - piece.targets.astype(np.int64) for out, piece in zip(outputs, pieces, strict=True)])
-    weights = quantise.error_weights(errors, ERROR_UNIT, ERROR_QUANTILE)
-    weighed = TrainedNet(net.name, net.layers, net.thresholds, weights)
-    scores = np.concatenate([reference.score(weighed, p.targets, out)[0] for out, p in zip(outputs, pieces, strict=True)])
-    groups = np.concatenate([piece.groups for piece in pieces])
-    thresholds = net.thresholds.copy()
-    budget = recipe.budget(net.name)
-    thresholds[:, 0] = threshold_of(scores, budget, recipe.margin)
-    for group in known_groups(groups, len(thresholds)):
-        thresholds[group, 0] = threshold_of(scores[groups == group], budget, recipe.margin)
-    return TrainedNet(net.name, net.layers, thresholds, weights)
+    return quantise.error_weights(errors, ERROR_UNIT, ERROR_QUANTILE)
 
 
-def known_groups(groups: Whole, count: int) -> Whole:
-    """The groups, of `count`, with enough normals for a threshold of their own."""
-    fewest = max(min(FEWEST, len(groups) // (4 * count)), 1)
-    return np.flatnonzero(np.bincount(groups) >= fewest)
+def thresholds(
+    scores: Sequence[Whole | Real], held: list[Held], index: int, groups: int, budget: Budget, margin: float
+) -> Real:
+    """Thresholds by group, (groups,), from scores of the held-out pieces.
+
+    One threshold for all groups finds most for a share of false alarms; a group of which it would hold too many, or which is
+    worth more, gets one of its own.
+    """
+    found = np.full(groups, NEVER, dtype=np.float64)
+    for known in (True, False):  # the unknown sites last: localisers are of no site
+        chosen = [number for number, piece in enumerate(held) if piece.at_known_sites == known]
+        plain = np.concatenate([scores[number] for number in chosen if not held[number].is_extra])
+        common = threshold_of(plain, budget.overall, margin)
+        group = np.concatenate([held[number].tables[index].groups for number in chosen])
+        score = np.concatenate([scores[number] for number in chosen])
+        for one in np.unique(group):
+            found[one] = budget.bound(int(one), common, score[group == one], margin)
+    return np.where(found == NEVER, found[found < NEVER].max(), found)
 
 
-def threshold_of(scores: Whole, budget: float, margin: float) -> int:
+def threshold_of(scores: Whole | Real, budget: float, margin: float) -> float:
     """The score that at most the budget's share of these normals exceeds, with a margin for those not seen."""
     ranked = np.sort(scores)[::-1]
-    return int(ranked[min(int(len(ranked) * budget), len(ranked) - 1)] * margin)
+    return float(np.floor(ranked[min(int(len(ranked) * budget), len(ranked) - 1)] * margin))
 
 
 def check_size(nets: list[TrainedNet]) -> None:

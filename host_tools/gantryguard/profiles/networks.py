@@ -27,11 +27,15 @@ SHIFT = 12
 
 @dataclass(frozen=True)
 class Target:
-    """A row that the network should reproduce; `inverse` (gain, bias, shift, is_log) turns an output into the field."""
+    """A row that the network should reproduce; `inverse` (gain, bias, shift, is_log) turns an output into the field.
+
+    `value` is the number of the output that is turned back: the target's own, or another's that says what the field should be.
+    """
 
     row: Quantity
     field: Quantity | None
     inverse: tuple[int, int, int, int]
+    value: int
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,10 @@ class Network:
     reason: int
     commands: tuple[Command, ...]
     entry: Entry
+
+    def accuses(self) -> list[bool]:
+        """Per target: whether its output accuses a field, and another's says what the field should be."""
+        return [target.value != number for number, target in enumerate(self.targets)]
 
     def sources(self) -> list[int]:
         """Slots that the network reads."""
@@ -83,7 +91,9 @@ def _network(entry: Entry, vector: Vector, rows: Mapping[int, Row], link: Link) 
     inputs = tuple(vector.find(name, entry, "inputs") for name in entry.words("inputs"))
     for quantity in inputs:
         _check_input(quantity, entry, "inputs")
-    targets = tuple(_target(item, vector, rows) for item in entry.items("target"))
+    targets: list[Target] = []
+    for item in entry.items("target"):
+        targets.append(_target(item, vector, rows, targets))
     group = vector.find(entry.text("group"), entry, "group") if entry.has("group") else None
     if not inputs or len(targets) > MOST_OUTPUTS or (score == core.RECONSTRUCTION) != bool(targets):
         problem = f"has {len(inputs)} inputs and {len(targets)} targets"
@@ -93,7 +103,7 @@ def _network(entry: Entry, vector: Vector, rows: Mapping[int, Row], link: Link) 
         entry.text("name"),
         score,
         inputs,
-        targets,
+        tuple(targets),
         group,
         entry.integer("groups", 1, 1024, 1),
         REASONS[entry.choice("reason", tuple(REASONS), "ABNORMAL")],
@@ -111,19 +121,31 @@ def _check_input(quantity: Quantity, entry: Entry, key: str) -> None:
         entry.fail(key, problem, f"use rows clamped to 0..{HIGHEST_INPUT}.")
 
 
-def _target(entry: Entry, vector: Vector, rows: Mapping[int, Row]) -> Target:
+def _target(entry: Entry, vector: Vector, rows: Mapping[int, Row], before: Sequence[Target]) -> Target:
     row = vector.find(entry.text("row"), entry, "row")
     _check_input(row, entry, "row")
     blamed = vector.find(entry.text("field"), entry, "field") if entry.has("field") else None
-    inverse = (0, 0, 0, 0)
-    if blamed is not None:
+    value, inverse = len(before), (0, 0, 0, 0)
+    if entry.has("value"):
+        value = _value(entry, blamed, before)
+        inverse = before[value].inverse
+    elif blamed is not None:
         found = _inverse(rows[row.slot], blamed, rows)
         if found is None:
             problem = f"{row.name} cannot be turned back into {blamed.name}"
             entry.fail("field", problem, "use a sum of that field or its log2 alone, or leave `field` out.")
         inverse = found
     entry.done()
-    return Target(row, blamed, inverse)
+    return Target(row, blamed, inverse, value)
+
+
+def _value(entry: Entry, blamed: Quantity | None, before: Sequence[Target]) -> int:
+    """The number of the target before this one whose output says what the field should be."""
+    name = entry.text("value")
+    found = [number for number, target in enumerate(before) if target.row.name == name and target.field == blamed]
+    if blamed is None or not found:
+        entry.fail("value", f"is {name!r}, no target of the same field before this one", "name the row of one.")
+    return found[0]
 
 
 def _inverse(row: Row, wanted: Quantity, rows: Mapping[int, Row]) -> tuple[int, int, int, int] | None:
@@ -226,6 +248,7 @@ def _outputs(network: Network, net: TrainedNet) -> list[int]:
         one[core.O_TARGET], one[core.O_WEIGHT] = target.row.slot, int(weight)
         one[core.O_FIELD] = target.field.slot if target.field else -1
         one[core.O_GAIN], one[core.O_BIAS], one[core.O_SHIFT], one[core.O_IS_LOG] = target.inverse
+        one[core.O_VALUE] = target.value
         if not 0 <= one[core.O_WEIGHT] < 1 << 20:
             network.entry.fail("target", f"{target.row.name} has the weight {weight}", "keep weights below 2^20.")
         words += one

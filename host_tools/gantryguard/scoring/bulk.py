@@ -33,10 +33,9 @@ CONTEXT, PARAMETERS = "context", "parameters"  # roles of the two commands
 class Findings:
     """Results of n rows, int64 (n,) each but for the last three.
 
-    `blamed`, `limit`, `network` and `output_at` are -1 where there is none; `expected` is what the worst output should have
-    been. `command` is the index of the command that the result is about. `scores` and `holds` are (n, networks) of the
-    parameters, whatever the verdict is about (0 where the wire could not carry a value); `outputs` are what each network
-    that was asked said, (n, n_out).
+    `blamed`, `limit` and `network` are -1 where there is none. `command` is the index of the command that the result is about.
+    `scores` and `holds` are (n, networks) of the parameters, whatever the verdict is about (0 where the wire could not carry a
+    value); `outputs` are what each network that was asked said, (n, n_out).
     """
 
     command: Whole
@@ -45,8 +44,6 @@ class Findings:
     blamed: Whole
     limit: Whole
     network: Whole
-    output_at: Whole
-    expected: Whole
     scores: Whole
     holds: Whole
     outputs: dict[int, Whole]
@@ -54,7 +51,7 @@ class Findings:
     @classmethod
     def of(cls, rows: int, networks: int, command: int) -> Findings:
         """Nothing found yet."""
-        numbers = {name: np.full(rows, NOBODY, np.int64) for name in ("blamed", "limit", "network", "output_at", "expected")}
+        numbers = {name: np.full(rows, NOBODY, np.int64) for name in ("blamed", "limit", "network")}
         return cls(
             command=np.full(rows, command, np.int64),
             verdict=np.full(rows, PASS, np.int64),
@@ -67,7 +64,7 @@ class Findings:
 
     def take_over(self, other: Findings, where: NDArray[np.bool_]) -> None:
         """Results of another command instead, where it says so; the scores stay."""
-        for name in ("command", "verdict", "reason", "blamed", "limit", "network", "output_at", "expected"):
+        for name in ("command", "verdict", "reason", "blamed", "limit", "network"):
             getattr(self, name)[where] = getattr(other, name)[where]
 
 
@@ -163,7 +160,7 @@ class BulkJudge:
             bad = (matrix[:, slot] < self.ranges[slot, 0]) | (matrix[:, slot] > self.ranges[slot, 1])
             for field, value in (("verdict", BLOCK), ("reason", BAD_FIELD), ("blamed", slot)):
                 getattr(result, field)[bad] = value
-            for field in ("limit", "network", "output_at"):
+            for field in ("limit", "network"):
                 getattr(result, field)[bad] = NOBODY
             result.scores[bad] = 0
 
@@ -195,9 +192,7 @@ class BulkJudge:
         result.network[stricter], result.limit[stricter] = index, NOBODY
         result.blamed[stricter] = NOBODY
         named = stricter & (worst >= 0)
-        result.output_at[named] = net[core.N_OUTPUT_AT] + worst[named] * core.OUTPUT_WORDS
-        result.expected[named] = outputs[named, worst[named]]
-        result.blamed[named] = self.words[result.output_at[named] + core.O_FIELD]
+        result.blamed[named] = self.words[net[core.N_OUTPUT_AT] + worst[named] * core.OUTPUT_WORDS + core.O_FIELD]
 
     def _thresholds(self, net: Whole, matrix: Whole) -> Whole:
         """(hold, block) of each row's group."""

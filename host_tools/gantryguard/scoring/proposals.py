@@ -13,8 +13,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from gantryguard.profiles.profile import Profile
 from gantryguard.scoring.bulk import BulkJudge, Findings, Whole
+from interposer.core import network as core
 from interposer.core.reasons import PASS
 from interposer.core.suggestion import Suggestion
 
@@ -31,16 +31,31 @@ class _Search(Suggestion):
 class _Desk:
     """Stands where the search expects the judge: it has the findings of one row, and says of a probe what it was told."""
 
-    def __init__(self, findings: Findings, row: int, values: Sequence[int]) -> None:
+    def __init__(self, words: Whole, findings: Findings, row: int, values: Sequence[int]) -> None:
         self.exam = SimpleNamespace(size=len(values), trial=array("i", values))
         self.command, self.blamed = int(findings.command[row]), int(findings.blamed[row])
         self.limit, self.network = int(findings.limit[row]), int(findings.network[row])
-        self.output_at, self.expected = int(findings.output_at[row]), int(findings.expected[row])
+        self.output_at, self.expected = 0, 0
         self.answer = PASS
+        self._words = words
+        self._outputs = {index: outputs[row].tolist() for index, outputs in sorted(findings.outputs.items())}
 
     def assess(self, _values: array[int], _command: int) -> int:
         """The verdict that the bulk judge gave."""
         return self.answer
+
+    def mended(self, _values: array[int], _command: int, slot: int) -> bool:
+        """As `Judge.mended`, from what the networks said to the bulk judge."""
+        found = False
+        for index, outputs in self._outputs.items():
+            first = int(self._words[index * core.NET_WORDS + core.N_OUTPUT_AT])
+            count = int(self._words[index * core.NET_WORDS + core.N_OUTPUTS])
+            for at in range(first, first + count * core.OUTPUT_WORDS, core.OUTPUT_WORDS):
+                if self._words[at + core.O_FIELD] == slot:
+                    self.output_at, self.expected = at, outputs[int(self._words[at + core.O_VALUE])]
+                    found = True
+                    break
+        return found
 
 
 Running = tuple[Any, _Desk]  # a search (core has no types on the host) and its desk
@@ -48,7 +63,7 @@ Running = tuple[Any, _Desk]  # a search (core has no types on the host) and its 
 
 def proposals(judge: BulkJudge, matrix: Whole, findings: Findings) -> dict[int, Proposal]:
     """A correction that would pass, by row, for the rows that have one."""
-    searches = _searches(judge.profile, judge.parameters, matrix, findings)
+    searches = _searches(judge, matrix, findings)
     found: dict[int, Proposal] = {}
     while searches:
         probing = _next_probes(searches)
@@ -62,13 +77,13 @@ def proposals(judge: BulkJudge, matrix: Whole, findings: Findings) -> dict[int, 
     return found
 
 
-def _searches(profile: Profile, command: int, matrix: Whole, findings: Findings) -> dict[int, Running]:
+def _searches(judge: BulkJudge, matrix: Whole, findings: Findings) -> dict[int, Running]:
     """A search for every row that was refused for its parameters and may have a correction."""
-    refused = (findings.verdict != PASS) & (findings.command == command) & (findings.blamed >= 0)
+    refused = (findings.verdict != PASS) & (findings.command == judge.parameters) & (findings.blamed >= 0)
     searches = {}
     for row in np.flatnonzero(refused).tolist():
-        desk = _Desk(findings, row, matrix[row].tolist())
-        search: Any = cast(Any, _Search)(profile.package, desk)
+        desk = _Desk(judge.words, findings, row, matrix[row].tolist())
+        search: Any = cast(Any, _Search)(judge.profile.package, desk)
         if search.start():
             searches[row] = (search, desk)
     return searches
