@@ -17,6 +17,7 @@ from gantryguard.rig.clock import MS, S
 from gantryguard.rig.endpoint import Commands, Message
 from gantryguard.rig.pico import EmulatedPico
 from gantryguard.rig.result import frames_in
+from gantryguard.signing.development import provisioned
 from interposer.core.link import BACKWARD
 from interposer.core.package import P_REASON_SLOT
 
@@ -56,7 +57,7 @@ class Guard:
         usb: bool = False,
         extra: Mapping[str, bytes | None] | None = None,
     ) -> None:
-        files: dict[str, bytes | None] = {**device_files(load_board(), {"package.bin": profile.blob})}
+        files: dict[str, bytes | None] = {**device_files(load_board(), provisioned(profile.blob))}
         if patch:
             files["main.py"] = PATCHED_MAIN.encode()
             files["patch.mpy"] = compile_module(patch.encode(), "patch.py")

@@ -24,7 +24,7 @@ def spoilt(profile: Profile) -> dict[str, tuple[bytes | None, int]]:
         "flipped bit": (bytes(flipped), reasons.PACKAGE_CORRUPT),
         "too big": (blob + bytes(70_000), reasons.PACKAGE_CORRUPT),
         "other layout": (_put(blob, 12, b"\0\0\0\0"), reasons.PACKAGE_FOREIGN),
-        "other board": (_put(blob, 16, b"\0\0\0\0"), reasons.PACKAGE_FOREIGN),
+        "other board": (_put(blob, 16, b"\0\0\0\0"), reasons.PACKAGE_BOARD),
         "wild section": (_put(blob, core.HEADER_BYTES + 4, b"\xff\xff\xff\x7f"), reasons.PACKAGE_UNUSABLE),
         "name is not ASCII": (_put(blob, NAME_AT, "ct\u00e9".encode()), reasons.PACKAGE_UNUSABLE),
         "wild slot": (_put(blob, _place(blob, "limits"), struct.pack("<i", 99_999)), reasons.PACKAGE_UNUSABLE),

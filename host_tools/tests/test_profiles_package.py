@@ -16,7 +16,7 @@ from gantryguard.profiles.profile import Profile
 from interposer.core import package as core
 from interposer.core.audit import audit
 from interposer.core.network import layers
-from interposer.core.reasons import NONE, PACKAGE_CORRUPT, PACKAGE_FOREIGN, PACKAGE_UNUSABLE
+from interposer.core.reasons import NONE, PACKAGE_BOARD, PACKAGE_CORRUPT, PACKAGE_FOREIGN, PACKAGE_UNUSABLE
 from interposer.core.verdict import Judge
 
 FOLDERS = {"ct": CT, "injector": INJECTOR}
@@ -56,11 +56,11 @@ def test_a_cut_off_package_is_corrupt(length: int) -> None:
 
 def test_another_board_or_layout_is_foreign() -> None:
     blob = injector().blob
-    assert core.Package(blob, "pico2").reason == PACKAGE_FOREIGN
-    assert core.Package(build(INJECTOR, board="pico2"), "pico").reason == PACKAGE_FOREIGN
+    assert core.Package(blob, "pico2").reason == PACKAGE_BOARD
+    assert core.Package(build(INJECTOR, board="pico2"), "pico").reason == PACKAGE_BOARD
     other = redigest(blob[:12] + b"\0\0\0\0" + blob[16:])
     assert core.Package(other, "pico").reason == PACKAGE_FOREIGN
-    with pytest.raises(UserError, match="another board") as caught:
+    with pytest.raises(UserError, match="another format") as caught:
         Profile(other)
     assert caught.value.exit_code == 5
 

@@ -1,7 +1,7 @@
 """The maintenance port: one line in, one JSON line out, over USB.
 
-Requests: `status`, `events N` (those from number N on), `names` (the package's names, for the host to label numbers).
-Answers are made and leave in small pieces, and only while the host takes them: neither a long answer nor a host that stops
+Requests: `status`, `events N` (those from number N on), `names` (the package's names, for the host to label numbers),
+`update ...`. Answers are made and leave in small pieces, and only while the host takes them: neither a long answer nor a host that stops
 reading may stop the guard. Each piece is filled up with blanks to whole USB packets: MicroPython calls the port ready when a
 single byte fits, and then waits half a second for room for the rest.
 """
@@ -24,11 +24,14 @@ def _only(text):
 
 class Maintenance:
     """Serves requests. `answers` maps a request's first word to a function of its argument (an int) that yields the answer:
-    pieces of text, divided where JSON allows blanks.
+    pieces of text, divided where JSON allows blanks. `open_update` makes the session that answers `update` requests and takes
+    the bytes of a package (`interposer/updating.py`).
     """
 
-    def __init__(self, answers):
+    def __init__(self, answers, open_update):
         self.answers = answers
+        self.open_update = open_update
+        self.update = None
         self.line = bytearray(LINE_BYTES)
         self.count = 0
         self.pieces = _only("")
@@ -45,7 +48,7 @@ class Maintenance:
 
     def pending(self):
         """Whether there is something to read or to send; allocates nothing."""
-        if self.is_sending():
+        if self.is_sending() or (self.update is not None and self.update.is_due()):
             return True
         for _ in self.source.ipoll(0):
             return True
@@ -59,6 +62,13 @@ class Maintenance:
         if self.is_answering:
             self._make()
             return
+        if self.update is not None:
+            if self.update.is_due():
+                self.update.tick()
+                return
+            if self.update.wants_data():
+                self._take_data()
+                return
         for _ in range(TURN_BYTES):
             if not self.source.poll(0):
                 return
@@ -72,6 +82,16 @@ class Maintenance:
                 self.line[self.count] = byte
                 self.count += 1
 
+    def _take_data(self):
+        if self.source.poll(0):
+            text = self.update.read() if self.update else None
+            if text is not None:
+                self._begin(_only(text))
+
+    def _begin(self, pieces):
+        self.pieces = pieces
+        self.is_answering = True
+
     def _send(self):
         if self.sink.poll(0):
             packet = self.output[self.sent : self.sent + PACKET_BYTES]
@@ -81,6 +101,9 @@ class Maintenance:
     def _make(self):
         text = next(self.pieces, None)
         end = b" "
+        if text is None and self.update is not None and self.update.wants_data():
+            self.is_answering = False  # it is answered when the bytes have come
+            return
         if text is None:
             self.is_answering = False
             text = ""
@@ -90,8 +113,13 @@ class Maintenance:
         self.sent = 0
 
     def _answer(self, line):
-        self.is_answering = True
         word, _, argument = line.partition(b" ")
+        if word == b"update":
+            if self.update is None:
+                self.update = self.open_update()
+            self._begin(self.update.answer(argument.split()))
+            return
+        self.is_answering = True
         answer = self.answers.get(word.decode() if word.isalpha() else "")
         if answer is None:
             self.pieces = _only('{"error": "unknown request"}')

@@ -12,7 +12,7 @@ from serial.tools import list_ports
 from gantryguard.errors import UserError, cause
 
 PICO_VENDOR = 0x2E8A  # Raspberry Pi's USB vendor number
-PROTOCOL = 2
+PROTOCOL = 3
 LINE_LIMIT = 65536
 
 
