@@ -18,6 +18,7 @@ from interposer.core.compat import const
 from interposer.core.package import P_BAUD
 from interposer.core.reasons import NONE, ON_TRIAL
 from interposer.hal import board_record as board
+from interposer.hal.arrival import PIECE_BYTES
 from interposer.hal.faults import expect_reset, last_death, remember_crash
 from interposer.hal.panel import FAST, OFF, Keys, Lamp
 from interposer.hal.ports import Rings, open_ports
@@ -76,9 +77,11 @@ def _run(relay):
 
 def _update(bridge, loaded, watchdog):
     """The session of an update: its code is loaded when somebody asks for it."""
+    gc.collect()
+    room = bytearray(PIECE_BYTES)
     from interposer.updating import Updating
 
-    return Updating(bridge, loaded, watchdog)
+    return Updating(bridge, loaded, watchdog, room)
 
 
 def _guard(bridge, wake, maintenance, watchdog):

@@ -51,8 +51,7 @@ def load(watchdog):
     if loaded.record and not loaded.is_trial:
         slots.adopt(loaded.record)
     del slots
-    for module in ONCE:
-        forget(module)
+    forget(*ONCE)
     return loaded
 
 
@@ -92,8 +91,7 @@ def _load(file, root, least_counter, loaded, watchdog):
     loaded.record = trust.root.record if trust.is_newer else b""
     loaded.root_version = trust.root.version
     del trust
-    for module in ("core.trust", "core.lms"):
-        forget(module)
+    forget("core.trust", "core.lms")
     watchdog.feed()
     loaded.package = package
     loaded.judge = Judge(package, layers, evaluate)
@@ -121,11 +119,12 @@ def _prove(package, watchdog):
     return reason
 
 
-def forget(module):
-    """Let the code of a module leave memory again: it is needed once. Its package knows it too."""
-    sys.modules.pop("interposer." + module, None)
-    folder, name = module.split(".")
-    package = sys.modules["interposer." + folder]
-    if hasattr(package, name):
-        delattr(package, name)
+def forget(*modules):
+    """Let the code of modules leave memory again: it is needed once. Their packages know them too."""
+    for module in modules:
+        sys.modules.pop("interposer." + module, None)
+        folder, name = module.split(".")
+        package = sys.modules["interposer." + folder]
+        if hasattr(package, name):
+            delattr(package, name)
     gc.collect()

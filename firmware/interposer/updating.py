@@ -36,8 +36,8 @@ from interposer.hal.faults import expect_reset
 from interposer.hal.slots import MOST_BYTES, Slots
 
 SILENCE_MS = const(30000)  # after which a host is given up, and a package on trial
-LEAVING_MS = const(50)  # for the last answer to leave
-BREATH_MS = const(4)
+LEAVING_MS = const(10)  # for the last answer to leave
+BREATH_MS = const(20)  # between two turns of the frames while a signature is verified
 
 IDLE = const(0)
 RECEIVING = const(1)
@@ -48,14 +48,15 @@ STATES = ("idle", "receiving", "verified", "trial", "leaving")
 
 
 class Updating:
-    """One update. `bridge` is None where nothing could be loaded; `loaded` says what is on trial."""
+    """One update. `bridge` is None where nothing could be loaded; `loaded` says what is on trial; `room`: see `Arrival`."""
 
-    def __init__(self, bridge, loaded, watchdog):
+    def __init__(self, bridge, loaded, watchdog, room):
         self.bridge = bridge
         self.loaded = loaded
         self.watchdog = watchdog
         self.state = TRIAL if loaded.is_trial else IDLE
         self.touched = time.ticks_ms()
+        self.room = room
         self.arrival = None
         self.digest = ""
         self.counter = 0
@@ -98,15 +99,23 @@ class Updating:
 
     def is_due(self):
         """Whether `tick` has something to do; allocates nothing."""
-        waited = elapsed(time.ticks_ms(), self.touched)
-        return self.state != IDLE and waited > (LEAVING_MS if self.state == LEAVING else SILENCE_MS)
+        return self.state != IDLE and elapsed(time.ticks_ms(), self.touched) > SILENCE_MS
 
     def tick(self):
-        """The host has been silent for too long, or the device is to start again."""
+        """The host has been silent for too long."""
         if self.state >= TRIAL:
-            expect_reset()
-            machine.reset()
+            self._restart()
         self._give_up(UPDATE_SILENT)
+
+    def answered(self):
+        """The last answer has been handed over."""
+        if self.state == LEAVING:
+            time.sleep_ms(LEAVING_MS)
+            self._restart()
+
+    def _restart(self):
+        expect_reset()
+        machine.reset()
 
     # ---- steps
 
@@ -124,7 +133,7 @@ class Updating:
         if self.bridge:
             self.bridge.enter_safe_mode(UPDATING, time.ticks_ms())
         self.digest = digest
-        self.arrival = Arrival(Slots().open_spare(), length, digest)
+        self.arrival = Arrival(Slots().open_spare(), length, digest, self.room)
         self.state = RECEIVING
         return NONE
 

@@ -26,6 +26,7 @@ D_NODE = b"\x83\x83"
 CHAIN_AT = const(20)
 STEP_AT = const(22)
 HASH_AT = const(23)
+DIGEST_BYTES = const(32)
 
 
 def keep_on():
@@ -94,17 +95,21 @@ def _one_time_key(prefix, ends, walked, size, bits, breathe):
     """The one-time public key that a signature belongs to: every chain walked to its end."""
     sha256 = hashlib.sha256
     key = sha256(prefix + D_PUBLIC)
-    block = bytearray(HASH_AT + size)
+    block = memoryview(bytearray(HASH_AT + DIGEST_BYTES))
     block[:CHAIN_AT] = prefix
-    hash_ = memoryview(block)[HASH_AT:]
+    hashed = block[: HASH_AT + size]
+    digest = block[HASH_AT:]  # a whole one fits: cutting it would be one thing more for the collector of garbage
+    hash_ = block[HASH_AT : HASH_AT + size]
     last = (1 << bits) - 1
+    at = 0
     for chain in range(len(walked)):
         block[CHAIN_AT] = chain >> 8
         block[CHAIN_AT + 1] = chain & 255
-        hash_[:] = ends[chain * size : (chain + 1) * size]
+        hash_[:] = ends[at : at + size]
+        at += size
         for step in range(walked[chain], last):
             block[STEP_AT] = step
-            hash_[:] = sha256(block).digest()[:size]
+            digest[:] = sha256(hashed).digest()
         key.update(hash_)
         breathe()
     return key.digest()[:size]

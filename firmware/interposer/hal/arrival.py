@@ -9,18 +9,21 @@ from interposer.hal.patience import Patience
 
 PACKET_BYTES = const(64)
 PIECE_BYTES = const(4096)
-TURN_PACKETS = const(16)  # read in one turn: 7 ms
+TURN_BYTES = const(4096)  # read in one turn: 30 ms
 
 
 class Arrival:
-    """`length` bytes for `file`, of which `at` have come; `digest` is what the host calls the package."""
+    """`length` bytes for `file`, of which `at` have come; `digest` is what the host calls the package.
 
-    def __init__(self, file, length, digest):
+    `room`: PIECE_BYTES that were to be had before the code of the update cut the heap into pieces.
+    """
+
+    def __init__(self, file, length, digest, room):
         self.file = file
         self.length = length
         self.digest = digest
         self.at = 0
-        self.piece = memoryview(bytearray(PIECE_BYTES))
+        self.piece = memoryview(room)
         self.patience = Patience()
         self.size = self.count = self.check = self.left = 0
 
@@ -36,18 +39,14 @@ class Arrival:
         return NONE
 
     def read(self):
-        """Read some packets of the piece; a reason where it is complete, or never will be, else None."""
-        for _ in range(TURN_PACKETS):
-            at = self.size - self.left
-            self.patience.start()
-            sys.stdin.buffer.readinto(self.piece[at : at + PACKET_BYTES])
-            self.left -= PACKET_BYTES
-            if self.patience.is_over():  # the rest of a packet never came
-                self.left = 0
-                return UPDATE_GARBLED
-            if not self.left:
-                return self._take()
-        return None
+        """Read some of the piece; a reason where it is complete, or never will be, else None."""
+        at = self.size - self.left
+        self.patience.start()
+        self.left -= sys.stdin.buffer.readinto(self.piece[at : min(at + TURN_BYTES, self.size)])
+        if self.patience.is_over():  # the rest never came
+            self.left = 0
+            return UPDATE_GARBLED
+        return None if self.left else self._take()
 
     def _take(self):
         data = self.piece[: self.count]

@@ -1,9 +1,9 @@
 """The maintenance port: one line in, one JSON line out, over USB.
 
 Requests: `status`, `events N` (those from number N on), `names` (the package's names, for the host to label numbers),
-`update ...`. Answers are made and leave in small pieces, and only while the host takes them: neither a long answer nor a host that stops
-reading may stop the guard. Each piece is filled up with blanks to whole USB packets: MicroPython calls the port ready when a
-single byte fits, and then waits half a second for room for the rest.
+`update ...`. Answers are made and leave in small pieces, and only while the host takes them: neither a long answer nor a
+host that stops reading may stop the guard. Each piece is filled up with blanks to whole USB packets: MicroPython calls the port
+ready when a single byte fits, and then waits half a second for room for the rest.
 """
 
 import select
@@ -35,6 +35,7 @@ class Maintenance:
         self.line = bytearray(LINE_BYTES)
         self.count = 0
         self.pieces = _only("")
+        self.text = ""
         self.is_answering = False
         self.output = b""
         self.sent = 0
@@ -69,7 +70,7 @@ class Maintenance:
             if self.update.wants_data():
                 self._take_data()
                 return
-        for _ in range(TURN_BYTES):
+        for _ in range(TURN_BYTES if self.update is None else LINE_BYTES):
             if not self.source.poll(0):
                 return
             byte = sys.stdin.buffer.read(1)[0]
@@ -90,25 +91,24 @@ class Maintenance:
 
     def _begin(self, pieces):
         self.pieces = pieces
-        self.is_answering = True
+        self.text = next(pieces, "")
+        self.is_answering = self.text != ""  # bytes of a package are answered when they have come
 
     def _send(self):
         if self.sink.poll(0):
             packet = self.output[self.sent : self.sent + PACKET_BYTES]
             sys.stdout.buffer.write(packet)
             self.sent += len(packet)
+            if self.update is not None and not self.is_sending():
+                self.update.answered()
 
     def _make(self):
-        text = next(self.pieces, None)
+        output = self.text.encode()
+        self.text = next(self.pieces, "")
         end = b" "
-        if text is None and self.update is not None and self.update.wants_data():
-            self.is_answering = False  # it is answered when the bytes have come
-            return
-        if text is None:
+        if not self.text:
             self.is_answering = False
-            text = ""
             end = b"\n"
-        output = text.encode()
         self.output = output + b" " * (-(len(output) + 1) % PACKET_BYTES) + end
         self.sent = 0
 
@@ -119,11 +119,10 @@ class Maintenance:
                 self.update = self.open_update()
             self._begin(self.update.answer(argument.split()))
             return
-        self.is_answering = True
         answer = self.answers.get(word.decode() if word.isalpha() else "")
         if answer is None:
-            self.pieces = _only('{"error": "unknown request"}')
+            self._begin(_only('{"error": "unknown request"}'))
         elif argument and not argument.isdigit():
-            self.pieces = _only('{"error": "argument is not a number"}')
+            self._begin(_only('{"error": "argument is not a number"}'))
         else:
-            self.pieces = answer(int(argument or b"0"))
+            self._begin(answer(int(argument or b"0")))

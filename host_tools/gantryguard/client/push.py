@@ -1,7 +1,7 @@
 """Brings a package to a device: announce, send piece by piece, let it be verified, tried and confirmed.
 
-Every refusal has the device's own reason, and a remedy for each of them here. A cable that breaks on the way costs the piece that
-was on it: the device keeps what has come, and says how much when it is asked again.
+Every refusal has the device's own reason, and a remedy for each of them here. A cable that breaks on the way costs the piece
+that was on it: the device keeps what has come, and says how much when it is asked again.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ REMEDIES: dict[int, str] = {
     reasons.PACKAGE_UNUSABLE: BUILD_AGAIN,
     reasons.PACKAGE_UNSIGNED: "sign it with `gantryguard package sign`.",
     reasons.PACKAGE_WRONG_KEY: SIGN_AGAIN,
-    reasons.PACKAGE_FORGED: "take the file from where it was signed; do not push this one anywhere: it was changed after signing.",
+    reasons.PACKAGE_FORGED: "take the file from where it was signed: this one was changed afterwards.",
     reasons.PACKAGE_DUPLICATE_KEY: "sign it with different keys.",
     reasons.PACKAGE_TOO_FEW: "let more of the package keys sign it.",
     reasons.PACKAGE_BOARD: "build it for the device's board.",
     reasons.PACKAGE_WIRE: "push the package of the link that the device is installed in.",
-    reasons.PACKAGE_SCHEMA: "train the networks with the features of this profile, or rotate the root record to the new features.",
+    reasons.PACKAGE_SCHEMA: "train the networks with the features that the root record names, or rotate that record.",
     reasons.PACKAGE_OLD: "raise `counter` in profile.toml above the installed one, build and sign again.",
     reasons.PACKAGE_TOO_LONG: "make the package smaller: fewer names, limits or weights.",
     reasons.PACKAGE_UNPROVEN: "build it again with the gantryguard that belongs to the device's firmware; if it happens again, "
     "replace the board.",
-    reasons.ROOT_UNUSABLE: "flash the device again with its root record; a carried record has to come from `gantryguard keys rotate`.",
+    reasons.ROOT_UNUSABLE: "flash the device again with its root record, or carry one that `gantryguard keys rotate` made.",
     reasons.ROOT_UNTRUSTED: "let the old and the new root keys sign the new root record (`gantryguard keys rotate`).",
     reasons.ROOT_OLD: "make the new root record from the installed one (`gantryguard keys rotate`).",
     reasons.UPDATE_UNCONFIRMED: "push again and leave the cable in until the end.",
@@ -81,8 +81,7 @@ class Push:
 
     def send(self, progress: Progress = lambda _done, _all: None) -> dict[str, Any]:
         """Bring the package into the spare slot and have it verified. Raises UserError (exit 6, 29)."""
-        at = self._begin()
-        failures = 0
+        at, failures = self._begin(), 0
         while at < len(self._blob):
             progress(at, len(self._blob))
             try:
@@ -119,8 +118,15 @@ class Push:
 
     def _begin(self) -> int:
         """Announce the package; where to go on."""
-        self._settle()
-        return int(self._expect(self._ask(f"begin {len(self._blob)} {self._digest}"))["at"])
+        try:
+            answer = self._announce()
+        except UserError:
+            self._settle()
+            answer = self._announce()
+        return int(self._expect(answer)["at"])
+
+    def _announce(self) -> dict[str, Any]:
+        return self._ask(f"begin {len(self._blob)} {self._digest}")
 
     def _settle(self) -> None:
         """End whatever half of a line the device may still have, and drop its answers."""
