@@ -23,6 +23,7 @@ from interposer.core.package import P_REASON_SLOT
 
 BOOT_LIMIT_NS = 5 * S
 ANSWER_LIMIT_NS = 5 * S
+RESTART_WITHIN_NS = 200 * MS
 OPEN_WITHIN_NS = 1 * MS  # from any failure to an open contact
 PATCHED_MAIN = """
 import machine, sys
@@ -117,6 +118,11 @@ class Guard:
         port.send(line)
         assert self.pico.run_while(lambda: not port.data[before:].endswith(b"\n"), ANSWER_LIMIT_NS), port.data[before:]
         return port.data[before:]
+
+    def reconnect(self, _timeout_s: float = 0) -> None:
+        """Wait until the device is back on the maintenance port after a restart, or go on where it is there."""
+        self.pico.run_while(lambda: self.pico.maintenance.connected, RESTART_WITHIN_NS)
+        assert self.pico.run_while(lambda: not self.pico.maintenance.connected, BOOT_LIMIT_NS), "the port never came back"
 
     def ask(self, request: str) -> Any:
         """One request at the maintenance port."""

@@ -41,8 +41,10 @@ class Arrival:
     def read(self):
         """Read some of the piece; a reason where it is complete, or never will be, else None."""
         at = self.size - self.left
+        end = min(at + TURN_BYTES, self.size)
         self.patience.start()
-        self.left -= sys.stdin.buffer.readinto(self.piece[at : min(at + TURN_BYTES, self.size)])
+        sys.stdin.buffer.readinto(self.piece[at:end])
+        self.left = self.size - end
         if self.patience.is_over():  # the rest never came
             self.left = 0
             return UPDATE_GARBLED
