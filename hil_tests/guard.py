@@ -9,6 +9,7 @@ from typing import Any
 
 from gantryguard.client.bytecode import compile_module
 from gantryguard.client.device_image import build_flash, device_files
+from gantryguard.errors import UserError
 from gantryguard.profiles.files import baud_of
 from gantryguard.profiles.profile import Profile
 from gantryguard.rig import trace
@@ -116,7 +117,8 @@ class Guard:
         before = len(self.pico.maintenance.data)
         port = self.pico.maintenance
         port.send(line)
-        assert self.pico.run_while(lambda: not port.data[before:].endswith(b"\n"), ANSWER_LIMIT_NS), port.data[before:]
+        if not self.pico.run_while(lambda: not port.data[before:].endswith(b"\n"), ANSWER_LIMIT_NS):
+            raise UserError(f"No guard answers: {port.data[before:]!r}.", remedy="see the trace.", exit_code=6)
         return port.data[before:]
 
     def reconnect(self, _timeout_s: float = 0) -> None:

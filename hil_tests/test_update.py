@@ -79,7 +79,6 @@ def refusals(profile: Profile) -> dict[str, tuple[bytes, int]]:
     flips = {"header": 33, "body": length // 2, "digest": core.DIGEST_AT, "tail": length + 4}
     flips |= {"identifier": length + 9, "signature": length + 700}
     corrupt = {f"U1 flipped bit, {name}": (flip(good, at), reasons.PACKAGE_CORRUPT) for name, at in flips.items()}
-    corrupt["U1 flipped bit, tail"] = (corrupt["U1 flipped bit, tail"][0], reasons.PACKAGE_UNSIGNED)
     corrupt["U1 flipped bit, identifier"] = (corrupt["U1 flipped bit, identifier"][0], reasons.PACKAGE_WRONG_KEY)
     corrupt["U1 flipped bit, signature"] = (corrupt["U1 flipped bit, signature"][0], reasons.PACKAGE_FORGED)
     strict = root(next_root(package_keys=[PACKAGE.public, NEW_PACKAGE.public], package_threshold=2), (ROOT_1, NEW_ROOT))

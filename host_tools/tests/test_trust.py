@@ -1,4 +1,4 @@
-"""Root records and signatures: the rule list of `core/trust.py`, one refusal after the other, and what mutation makes of packages."""
+"""Root records and signatures: the rules of `core/trust.py`, one refusal after the other, and packages that were mutated."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def test_a_record_of_another_role_or_format_is_none() -> None:
 def test_a_file_of_a_record_is_checked() -> None:
     data = by_both()
     assert read_root(data, "x").version == 2
-    for spoilt in (data + b"\0", data[:-1], data[:70] + b"\0" + data[71:], b""):
+    for spoilt in (data + b"\0", data[:-1], data[:70] + bytes((data[70] ^ 1,)) + data[71:], b""):
         with pytest.raises(UserError, match="no root record"):
             read_root(spoilt, "x")
     with pytest.raises(UserError, match="not signed by enough"):
@@ -177,9 +177,8 @@ def mutate(dice: random.Random, blob: bytes) -> bytes:
     changed = bytearray(blob)
     tail = int.from_bytes(blob[8:12], "little")
     for _ in range(dice.randrange(1, 5)):
-        at = dice.choice(
-            (dice.randrange(len(changed)), dice.randrange(HEADER_BYTES), min(tail, len(changed) - 9) + dice.randrange(8))
-        )
+        places = (dice.randrange(len(changed)), dice.randrange(HEADER_BYTES), tail + dice.randrange(8))
+        at = min(dice.choice(places), len(changed) - 1)
         kind = dice.randrange(6)
         if kind == 0:
             changed[at] ^= 1 << dice.randrange(8)
@@ -188,11 +187,11 @@ def mutate(dice: random.Random, blob: bytes) -> bytes:
         elif kind == 2:
             changed[at : at + 4] = dice.choice((0, 1, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF)).to_bytes(4, "little")
         elif kind == 3:
-            del changed[at : at + dice.randrange(1, 64)]
+            del changed[at + 1 : at + dice.randrange(2, 64)]
         elif kind == 4:
             changed[at:at] = changed[at : at + dice.randrange(1, 64)]
         else:
-            changed[at:] = changed[at:][: dice.randrange(1, 4096)]
+            del changed[at + 1 + dice.randrange(4096) :]
     return bytes(changed)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import binascii
 import json
-import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -162,11 +161,10 @@ class Push:
         return answer
 
     def _wait(self) -> dict[str, Any]:
-        """The status of the device after its restart."""
-        deadline = time.monotonic() + RESTART_S
-        while True:
+        """The status of the device after its restart; it restarts once more where the package fails its trial."""
+        for _ in range(TRIES):
             try:
                 return Guard(self._link).status()
             except UserError:
-                if time.monotonic() > deadline:
-                    raise
+                self._link.reconnect(RESTART_S)
+        return Guard(self._link).status()
