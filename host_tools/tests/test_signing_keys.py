@@ -1,4 +1,4 @@
-"""Keys on disk: sealed, never overwritten, never used twice; the door for a module; root records made and rotated by command."""
+"""Keys on disk: sealed, never overwritten, never used twice; the door for a module; root records by command."""
 
 from __future__ import annotations
 

@@ -236,6 +236,9 @@ def seal(compiled: Compiled, parts: Mapping[str, bytes], board: str) -> bytes:
 
 def redigest(blob: bytes, board: str = DEFAULT_BOARD) -> bytes:
     """The same package, unsigned, with hashes and digest that fit; hashes stay where tables cannot be read."""
+    length = int.from_bytes(blob[8:12], "little")
+    if blob[length : length + len(core.TAIL_MAGIC)] == core.TAIL_MAGIC:
+        blob = blob[:length]
     package = core.Package(_digested(blob), board)
     if package.reason in (NONE, PACKAGE_WIRE, PACKAGE_SCHEMA):
         hashes = core.wire_hash(package.table) + core.schema_hash(package.table)

@@ -15,7 +15,7 @@ from gantryguard.errors import DEVELOPMENT, UserError
 from gantryguard.signing.lms import SEED_BYTES, LmsKey
 from gantryguard.signing.records import RootPlan, identifier, read_root, sign_package, sign_root
 from interposer.core import trust
-from interposer.core.package import Package
+from interposer.core.package import HEADER_BYTES, Package
 
 ROOT_FILE = paths.MODELS / "development-root.bin"
 NAMES = ("root 1", "root 2", "package")
@@ -61,7 +61,7 @@ def root_file() -> bytes:
 def sign(blob: bytes) -> bytes:
     """An unsigned package signed by the development key; one that is signed stays as it is."""
     length = int.from_bytes(blob[8:12], "little")
-    if length != len(blob):
+    if length != len(blob) or length < HEADER_BYTES:
         return blob
     return sign_package(blob, Package(blob, "").digest, [PACKAGE])
 
