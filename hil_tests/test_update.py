@@ -197,9 +197,8 @@ def test_u5_the_declared_length_holds(small: Guard) -> None:
 def test_u5_an_endless_stream_is_cut_off(small: Guard) -> None:
     """Nobody asked for these bytes: they are read, a line at a time, and lead to nothing."""
     before = digest_of(small)
-    small.pico.maintenance.send(bytes(range(1, 10)) * 3000 + b"\n" + b"update data 0 64 1\n" * 200)
-    small.pico.run_for(3 * S)
-    small.pico.maintenance.send(b"\n")
+    small.pico.maintenance.send(bytes(range(1, 10)) * 400 + b"\n" + b"update data 0 64 1\n" * 20)
+    assert small.run_until(lambda: not small.pico.maintenance.waiting, 20_000)
     small.pico.run_for(S)
     untouched(small, before)
 
