@@ -34,7 +34,7 @@ class Section:
 def proved(data: bytes) -> int:
     breaths: list[int] = []
     reason: int = golden.prove(Section(data), Judge(injector().package), lambda: breaths.append(1))
-    assert reason != NONE or len(breaths) == 3
+    assert reason != NONE or len(breaths) == 4  # one for each command of the console
     return reason
 
 

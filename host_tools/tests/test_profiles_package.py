@@ -185,6 +185,20 @@ def test_the_audit_finds_a_wrong_index(section: str, word: int, value: int) -> N
     assert audit(package) == PACKAGE_UNUSABLE
 
 
+@pytest.mark.parametrize(
+    ("at", "data"), [(6, b"\2"), (24, b"\7"), (28, b"\xc3\xa9")], ids=["mode", "number of sections", "name is not ASCII"]
+)
+def test_a_header_that_cannot_be_is_unusable(at: int, data: bytes) -> None:
+    blob = injector().blob
+    assert core.Package(redigest(blob[:at] + data + blob[at + len(data) :]), "pico").reason == PACKAGE_UNUSABLE
+
+
+def test_a_package_without_its_table_of_sections_is_unusable() -> None:
+    blob = injector().blob[: core.HEADER_BYTES + 12]
+    short = blob[:8] + struct.pack("<I", len(blob)) + blob[12:]
+    assert core.Package(redigest(short), "pico").reason == PACKAGE_UNUSABLE
+
+
 def test_a_table_that_is_too_short_is_found() -> None:
     blob = injector().blob
     index = core.SECTIONS.index("params")
