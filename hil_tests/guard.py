@@ -9,6 +9,7 @@ from typing import Any
 
 from gantryguard.client.bytecode import compile_module
 from gantryguard.client.device_image import build_flash, device_files
+from gantryguard.errors import UserError
 from gantryguard.profiles.files import baud_of
 from gantryguard.profiles.profile import Profile
 from gantryguard.rig import trace
@@ -17,11 +18,13 @@ from gantryguard.rig.clock import MS, S
 from gantryguard.rig.endpoint import Commands, Message
 from gantryguard.rig.pico import EmulatedPico
 from gantryguard.rig.result import frames_in
+from gantryguard.signing.development import provisioned
 from interposer.core.link import BACKWARD
 from interposer.core.package import P_REASON_SLOT
 
 BOOT_LIMIT_NS = 5 * S
 ANSWER_LIMIT_NS = 5 * S
+RESTART_WITHIN_NS = 200 * MS
 OPEN_WITHIN_NS = 1 * MS  # from any failure to an open contact
 PATCHED_MAIN = """
 import machine, sys
@@ -56,7 +59,7 @@ class Guard:
         usb: bool = False,
         extra: Mapping[str, bytes | None] | None = None,
     ) -> None:
-        files: dict[str, bytes | None] = {**device_files(load_board(), {"package.bin": profile.blob})}
+        files: dict[str, bytes | None] = {**device_files(load_board(), provisioned(profile.blob))}
         if patch:
             files["main.py"] = PATCHED_MAIN.encode()
             files["patch.mpy"] = compile_module(patch.encode(), "patch.py")
@@ -114,8 +117,14 @@ class Guard:
         before = len(self.pico.maintenance.data)
         port = self.pico.maintenance
         port.send(line)
-        assert self.pico.run_while(lambda: not port.data[before:].endswith(b"\n"), ANSWER_LIMIT_NS), port.data[before:]
+        if not self.pico.run_while(lambda: not port.data[before:].endswith(b"\n"), ANSWER_LIMIT_NS):
+            raise UserError(f"No guard answers: {port.data[before:]!r}.", remedy="see the trace.", exit_code=6)
         return port.data[before:]
+
+    def reconnect(self, _timeout_s: float = 0) -> None:
+        """Wait until the device is back on the maintenance port after a restart, or go on where it is there."""
+        self.pico.run_while(lambda: self.pico.maintenance.connected, RESTART_WITHIN_NS)
+        assert self.pico.run_while(lambda: not self.pico.maintenance.connected, BOOT_LIMIT_NS), "the port never came back"
 
     def ask(self, request: str) -> Any:
         """One request at the maintenance port."""

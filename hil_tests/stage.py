@@ -18,6 +18,7 @@ from gantryguard.learning.pipeline import nets_of
 from gantryguard.profiles.files import baud_of
 from gantryguard.profiles.profile import Profile
 from gantryguard.rig.clock import S
+from gantryguard.signing.development import sign
 
 READY = b"?"
 NO_FILE = 255
@@ -28,14 +29,14 @@ import machine
 try:
     import time, micropython
     micropython.kbd_intr(-1)
-    from interposer import loading
+    from interposer.hal import slots
     from interposer.app import main
     from interposer.hal import board_record as board
     port = machine.UART(board.CONSOLE_UART, 115200, tx=machine.Pin(board.CONSOLE_TX), rx=machine.Pin(board.CONSOLE_RX))
     port.write(b"?")
     while not port.any():
         time.sleep_ms(20)
-    loading.PATH = "%d.bin" % port.read(1)[0]
+    slots.PACKAGES = ("%d.bin" % port.read(1)[0], "none")
     port.deinit()
     main()
 except BaseException as error:
@@ -84,7 +85,7 @@ class Stage:
         blobs = {name: profile.blob for name, profile in self.profiles.items()}
         blobs |= {name: blob for name, (blob, _reason) in spoilt(ct).items() if blob is not None}
         self._names = list(blobs)
-        files: dict[str, bytes | None] = {f"{number}.bin": blob for number, blob in enumerate(blobs.values())}
+        files: dict[str, bytes | None] = {f"{number}.bin": blob for number, blob in enumerate(map(sign, blobs.values()))}
         self.guard = Guard(micropython_uf2, ct, usb=True, extra={"main.py": CHOOSING_MAIN.encode(), **files})
         pico = self.guard.pico
         assert pico.run_while(lambda: pico.console_out.data != READY, READY_LIMIT_NS), pico.maintenance.data

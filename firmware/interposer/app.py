@@ -8,6 +8,7 @@ import gc
 import sys
 import time
 
+import machine
 import micropython
 from machine import WDT
 
@@ -15,9 +16,10 @@ from interposer import loading
 from interposer.bridge import FOR_EVER, Bridge
 from interposer.core.compat import const
 from interposer.core.package import P_BAUD
-from interposer.core.reasons import NONE
+from interposer.core.reasons import NONE, ON_TRIAL
 from interposer.hal import board_record as board
-from interposer.hal.faults import last_death, remember_crash
+from interposer.hal.arrival import PIECE_BYTES
+from interposer.hal.faults import expect_reset, last_death, remember_crash
 from interposer.hal.panel import FAST, OFF, Keys, Lamp
 from interposer.hal.ports import Rings, open_ports
 from interposer.hal.relay import Relay
@@ -53,17 +55,33 @@ def _run(relay):
     death, crash = last_death()
     watchdog = WDT(timeout=WATCHDOG_MS)
     rings = Rings()
-    package, judge, reason = loading.load(watchdog)
-    if reason != NONE:
-        _stay_safe(relay, red, green, watchdog, Status(None, reason, death, crash))
+    loaded = loading.load(watchdog)
+    if loaded is None:  # a new package could not be used: start again with the one before
+        expect_reset()
+        machine.reset()
+    if loaded.reason != NONE:
+        _stay_safe(relay, red, green, watchdog, loaded, Status(None, loaded, death, crash))
+    package, judge = loaded.package, loaded.judge
     params = package.table("params")
     console, gantry = open_ports(rings, params[P_BAUD])
     bridge = Bridge(package, judge, console, gantry, relay, red, green, Keys())
-    maintenance = Maintenance(Status(bridge, NONE, death, crash).answers())
+    maintenance = Maintenance(Status(bridge, loaded, death, crash).answers(), lambda: _update(bridge, loaded, watchdog))
     wake = Wake()
+    if loaded.is_trial:
+        maintenance.update = _update(bridge, loaded, watchdog)
+        bridge.fault = ON_TRIAL
     gc.collect()
     bridge.start(death, time.ticks_ms())
     _guard(bridge, wake, maintenance, watchdog)
+
+
+def _update(bridge, loaded, watchdog):
+    """The session of an update: its code is loaded when somebody asks for it."""
+    gc.collect()
+    room = bytearray(PIECE_BYTES)
+    from interposer.updating import Updating
+
+    return Updating(bridge, loaded, watchdog, room)
 
 
 def _guard(bridge, wake, maintenance, watchdog):
@@ -94,9 +112,9 @@ def _guard(bridge, wake, maintenance, watchdog):
                 micropython.heap_lock()
 
 
-def _stay_safe(relay, red, green, watchdog, status):
-    """No usable package: relay open, red lamp flashing, and the maintenance port says why, until a reset."""
-    maintenance = Maintenance(status.answers())
+def _stay_safe(relay, red, green, watchdog, loaded, status):
+    """No usable package: relay open, red lamp flashing, and the maintenance port says why and takes a better one."""
+    maintenance = Maintenance(status.answers(), lambda: _update(None, loaded, watchdog))
     relay.open()
     green.pattern = OFF
     waiting = poller(sys.stdin)

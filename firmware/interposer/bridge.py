@@ -131,6 +131,23 @@ class Bridge:
             self.fault = RELAY_FAULT
         self._show(now)
 
+    # ---- an update
+
+    def may_rest(self):
+        """Whether nothing is held, blocked or wrong."""
+        return self.fault == NONE and self.gate.state == PASSING
+
+    def enter_safe_mode(self, reason, now):
+        """Open the relay: a stop alone passes, until `leave_safe_mode`."""
+        self.fault = reason
+        self.suggestion.stop()
+        self._show(now)
+
+    def leave_safe_mode(self, now):
+        """Back to work, unless something else is wrong."""
+        self.fault = NONE
+        self._show(now)
+
     # ---- one turn
 
     def idle_ms(self):

@@ -1,40 +1,101 @@
-"""Finds the package on flash, checks it, and builds the judge from it."""
+"""Finds the package that counts, checks it as it was checked when it came, and builds the judge from it."""
 
 import gc
 import sys
 
-from interposer.core.compat import const
 from interposer.core.network_thumb import layers
 from interposer.core.package import Package
 from interposer.core.quantities_thumb import evaluate
-from interposer.core.reasons import NO_PACKAGE, NONE, PACKAGE_CORRUPT
+from interposer.core.reasons import NO_PACKAGE, NONE, PACKAGE_TOO_LONG, UPDATE_UNCONFIRMED
 from interposer.core.verdict import Judge
 from interposer.hal import board_record as board
+from interposer.hal.slots import MOST_BYTES
 
-PATH = "package.bin"
-MAX_BYTES = const(65536)
+ONCE = ("core.trust", "core.lms", "core.golden", "core.audit", "core.network_program", "hal.slots")
+
+
+class Loaded:
+    """What a start found. `record`: a root record that the package brought along, or b""; `is_trial`: it is not confirmed."""
+
+    def __init__(self):
+        self.package = None
+        self.judge = None
+        self.reason = NO_PACKAGE
+        self.is_trial = False
+        self.record = b""
+        self.root_version = 0
+        self.refusal = NONE
+
+    def forget(self):
+        """Nothing was found."""
+        self.package = self.judge = None
+        gc.collect()
 
 
 def load(watchdog):
-    """(package, judge, NONE), or (None, None, reason). Feeds the watchdog between the steps."""
-    try:
-        file = open(PATH, "rb")  # noqa: SIM115 - stays open: the package reads its names from it when asked
-    except OSError:
-        return None, None, NO_PACKAGE
-    if file.seek(0, 2) > MAX_BYTES:
-        return None, None, PACKAGE_CORRUPT
+    """A `Loaded`; None where an update came to nothing and the start has to be made again. Feeds the watchdog between steps."""
+    from interposer.hal.slots import Slots
+
+    slots = Slots()
+    loaded = Loaded()
+    order = slots.begin()
+    if order is None:
+        slots.refuse(UPDATE_UNCONFIRMED)
+        order = slots.begin()
+    loaded.is_trial = slots.trial != 0
+    loaded.refusal = slots.refusal
+    _try(slots, order, loaded, watchdog)
+    if loaded.is_trial and loaded.reason != NONE:
+        slots.refuse(loaded.reason)
+        return None
+    if loaded.record and not loaded.is_trial:
+        slots.adopt(loaded.record)
+    del slots
+    forget(*ONCE)
+    return loaded
+
+
+def _try(slots, order, loaded, watchdog):
+    """Load the first slot that can be used; the reason is that of the first one otherwise."""
+    root = slots.root()
+    loaded.reason = root.reason
+    loaded.root_version = root.version
+    if root.reason != NONE:
+        return
+    for slot in order:
+        reason = _load(slots.open(slot), root, slots.counter, loaded, watchdog)
+        if slot == order[0] or reason == NONE:
+            loaded.reason = reason
+        if reason == NONE:
+            return
+        loaded.forget()
+
+
+def _load(file, root, least_counter, loaded, watchdog):
+    from interposer.core.trust import Trust
+
+    if file is None:
+        return NO_PACKAGE
+    if file.seek(0, 2) > MOST_BYTES:
+        return PACKAGE_TOO_LONG
+    trust = Trust(root, least_counter, watchdog.feed)
     watchdog.feed()
     gc.collect()
-    package = Package(file, board.NAME)
+    package = Package(file, board.NAME, trust)
     watchdog.feed()
     reason = package.reason if package.reason != NONE else _audit(package)
+    if reason == NONE and loaded.is_trial:
+        reason = _prove(package, watchdog)
     if reason != NONE:
-        return None, None, reason
+        return reason
+    loaded.record = trust.root.record if trust.is_newer else b""
+    loaded.root_version = trust.root.version
+    del trust
+    forget("core.trust", "core.lms")
     watchdog.feed()
-    gc.collect()
-    judge = Judge(package, layers, evaluate)
-    _forget("network_program")
-    return package, judge, NONE
+    loaded.package = package
+    loaded.judge = Judge(package, layers, evaluate)
+    return NONE
 
 
 def _audit(package):
@@ -43,14 +104,27 @@ def _audit(package):
 
     reason = audit(package)
     del audit
-    _forget("audit")
+    forget("core.audit")
     return reason
 
 
-def _forget(module):
-    """Let the code of a module of `core` leave memory again: it is needed once. Its package knows it too."""
-    sys.modules.pop("interposer.core." + module, None)
-    core = sys.modules["interposer.core"]
-    if hasattr(core, module):
-        delattr(core, module)
+def _prove(package, watchdog):
+    """The golden frames, by a judge of their own."""
+    from interposer.core.golden import prove
+
+    judge = Judge(package, layers, evaluate)
+    reason = prove(package, judge, watchdog.feed)
+    del judge, prove
+    forget("core.golden")
+    return reason
+
+
+def forget(*modules):
+    """Let the code of modules leave memory again: it is needed once. Their packages know them too."""
+    for module in modules:
+        sys.modules.pop("interposer." + module, None)
+        folder, name = module.split(".")
+        package = sys.modules["interposer." + folder]
+        if hasattr(package, name):
+            delattr(package, name)
     gc.collect()

@@ -13,13 +13,24 @@ UNKNOWN_NAME = 14  # an objective, scan mode, sex or flag that does not exist
 DISAGREEMENT = 15  # numpy, onnxruntime and the device's core do not agree
 NO_READER = 16  # an optional package is not installed
 JOURNAL = 17  # of an interrupted import
+# Keys and updates.
+KEY_FILE = 20  # missing, unreadable, or there already
+WRONG_PASSPHRASE = 21
+BAD_RECORD = 22  # a root record that is none, or is not signed as it has to be
+KEY_STATE = 23  # it is not sure which one-time key is the next
+NO_HSM = 24
+KEY_SPENT = 25
+NOT_SIGNED = 26  # a package that the root record does not vouch for
+EXPIRED = 27
+DEVELOPMENT = 28  # a public key where a secret one is needed
+REFUSED = 29  # by a device, with its reason
 
 
 class UserError(Exception):
     """A failure that the user can mend.
 
     `exit_code` is distinct per family so that scripts can tell them apart:
-    2 arguments, 3 image or download, 4 profile source, 5 package, 6 device or port, 7 data, 8 simulation; 10 to 17 as
+    2 arguments, 3 image or download, 4 profile source, 5 package, 6 device or port, 7 data, 8 simulation; 10 to 29 as
     named in this module.
     """
 

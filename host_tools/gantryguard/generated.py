@@ -7,11 +7,13 @@ import sys
 from gantryguard.errors import UserError
 from gantryguard.learning import artefacts
 from gantryguard.profiles import docs
+from gantryguard.signing import development
 
 
 def check() -> None:
     """Raise UserError (exit 4) where a committed file differs."""
     docs.check()
+    development.check()
     differing = artefacts.check(say=_tell)
     if differing:
         files = ", ".join(differing)
@@ -22,6 +24,7 @@ def check() -> None:
 def write() -> None:
     """Renew every generated file."""
     docs.write()
+    development.write()
     for name in artefacts.write(say=_tell):
         _say(f"wrote models/ct/{name}")
 

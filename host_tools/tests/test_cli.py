@@ -55,13 +55,22 @@ def test_every_command_and_option_has_help(path: tuple[str, ...]) -> None:
         (["package", "build", "nowhere"], 4, "nowhere"),
         (["firmware", "build", "--profile", "nowhere"], 5, "Cannot read"),
         (["firmware", "build", "--micropython", "/nowhere"], 3, "/nowhere"),
-        (["firmware", "flash", "/nowhere"], 6, "BOOTSEL"),
+        (["firmware", "flash", "/nowhere"], 28, "development keys"),
+        (["firmware", "flash", "/nowhere", "--development"], 6, "BOOTSEL"),
+        (["firmware", "build", "--root", "/nowhere"], 20, "Cannot read /nowhere"),
+        (["package", "verify", "README.md"], 26, "PACKAGE_CORRUPT"),
+        (["package", "verify", "models/ct/package.bin", "--root", "README.md"], 22, "no root record"),
+        (["device", "push", "/nowhere"], 5, "Cannot read /nowhere"),
+        (["device", "push", "models/ct/package.bin", "--port", "/nowhere"], 6, "/nowhere"),
+        (["keys", "show", "/nowhere"], 20, "Cannot read /nowhere"),
+        (["keys", "create", "never"], 21, "fewer than 12"),
     ],
 )
 def test_a_mistake_is_one_line_with_its_remedy(
     arguments: list[str], code: int, words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(paths.ROOT)
+    monkeypatch.setenv("GANTRYGUARD_PASSPHRASE", "short")
     assert main(arguments) == code
     line = capsys.readouterr().err
     assert line.count("\n") == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from interposer.service.events import EVENT_WORDS, EVENTS, VERDICT
 
 LONGEST_PIECE = 512
 LARGE = (1 << 30) - 1
+LOADED = SimpleNamespace(reason=NONE, root_version=1, refusal=NONE, is_trial=False)
 
 
 @pytest.fixture
@@ -25,7 +27,7 @@ def desk(ct: Profile) -> Desk:
 
 def answer(desk: Desk, request: str, number: int = 0) -> Iterator[str]:
     """The pieces of one answer."""
-    pieces: Iterator[str] = firmware().Status(desk.bridge, NONE, NONE, "").answers()[request](number)
+    pieces: Iterator[str] = firmware().Status(desk.bridge, LOADED, NONE, "").answers()[request](number)
     return pieces
 
 
@@ -76,6 +78,6 @@ def test_events_that_are_overwritten_while_they_are_told_are_left_out(desk: Desk
 
 
 def test_a_guard_without_a_package_has_neither_names_nor_events() -> None:
-    status = firmware().Status(None, NONE, NONE, "").answers()
+    status = firmware().Status(None, LOADED, NONE, "").answers()
     assert "".join(whole(status["names"](0))) == ""
     assert whole(status["events"](0))["rows"] == []

@@ -16,7 +16,7 @@ from gantryguard.profiles.profile import Profile
 from interposer.core import package as core
 from interposer.core.audit import audit
 from interposer.core.network import layers
-from interposer.core.reasons import NONE, PACKAGE_CORRUPT, PACKAGE_FOREIGN, PACKAGE_UNUSABLE
+from interposer.core.reasons import NONE, PACKAGE_BOARD, PACKAGE_CORRUPT, PACKAGE_FOREIGN, PACKAGE_UNUSABLE
 from interposer.core.verdict import Judge
 
 FOLDERS = {"ct": CT, "injector": INJECTOR}
@@ -56,11 +56,11 @@ def test_a_cut_off_package_is_corrupt(length: int) -> None:
 
 def test_another_board_or_layout_is_foreign() -> None:
     blob = injector().blob
-    assert core.Package(blob, "pico2").reason == PACKAGE_FOREIGN
-    assert core.Package(build(INJECTOR, board="pico2"), "pico").reason == PACKAGE_FOREIGN
+    assert core.Package(blob, "pico2").reason == PACKAGE_BOARD
+    assert core.Package(build(INJECTOR, board="pico2"), "pico").reason == PACKAGE_BOARD
     other = redigest(blob[:12] + b"\0\0\0\0" + blob[16:])
     assert core.Package(other, "pico").reason == PACKAGE_FOREIGN
-    with pytest.raises(UserError, match="another board") as caught:
+    with pytest.raises(UserError, match="another format") as caught:
         Profile(other)
     assert caught.value.exit_code == 5
 
@@ -183,6 +183,20 @@ def test_the_audit_finds_a_wrong_index(section: str, word: int, value: int) -> N
     package = core.Package(mangled(blob, sections_of(blob)[section][0] + 4 * word, value), "pico")
     assert package.reason == NONE
     assert audit(package) == PACKAGE_UNUSABLE
+
+
+@pytest.mark.parametrize(
+    ("at", "data"), [(6, b"\2"), (24, b"\7"), (28, b"\xc3\xa9")], ids=["mode", "number of sections", "name is not ASCII"]
+)
+def test_a_header_that_cannot_be_is_unusable(at: int, data: bytes) -> None:
+    blob = injector().blob
+    assert core.Package(redigest(blob[:at] + data + blob[at + len(data) :]), "pico").reason == PACKAGE_UNUSABLE
+
+
+def test_a_package_without_its_table_of_sections_is_unusable() -> None:
+    blob = injector().blob[: core.HEADER_BYTES + 12]
+    short = blob[:8] + struct.pack("<I", len(blob)) + blob[12:]
+    assert core.Package(redigest(short), "pico").reason == PACKAGE_UNUSABLE
 
 
 def test_a_table_that_is_too_short_is_found() -> None:

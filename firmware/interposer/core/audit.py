@@ -7,10 +7,10 @@ package that passes cannot make the decision read or write outside its arrays, w
 
 from array import array
 
-from interposer.core import codec, limits, link, network, package, quantities, reasons
+from interposer.core import codec, limits, link, network, package, quantities
 from interposer.core.audit_rows import rows_hold
 from interposer.core.compat import const
-from interposer.core.reasons import NONE, PACKAGE_UNUSABLE
+from interposer.core.reasons import BLOCK, NONE, PACKAGE_UNUSABLE, PASS, TOO_MANY_RETRIES
 
 LEAST_BAUD = const(9600)
 MOST_BAUD = const(3000000)
@@ -111,7 +111,7 @@ class _Audit:
             and len(table("latches")) % package.LATCH_WORDS == 0
             and len(table("executables")) == self.fields * package.EXECUTABLE_WORDS
             and len(table("derived")) % package.DERIVED_WORDS == 0
-            and reasons.TOO_MANY_RETRIES < len(table("policy")) <= MOST_REASONS
+            and TOO_MANY_RETRIES < len(table("policy")) <= MOST_REASONS
             and len(table("nets")) >= self.params[package.P_NETS] * network.NET_WORDS
             and self._ranges()
         )
@@ -267,7 +267,7 @@ class _Audit:
         return (
             self._slot(table[at + limits.L_SOURCE])
             and self._slot_or_none(table[at + limits.L_CONDITION])
-            and reasons.PASS <= table[at + limits.L_VERDICT] <= reasons.BLOCK
+            and PASS <= table[at + limits.L_VERDICT] <= BLOCK
             and 0 <= table[at + limits.L_REASON] < MOST_REASONS
             and -1 <= table[at + limits.L_BLAMED] < self.fields
             and package.POLICY_BLOCK <= table[at + limits.L_MOMENTARY] <= package.POLICY_REFUSE

@@ -2,12 +2,23 @@
 
 Rules, in the order in which they are applied; the first that fails gives the reason, and nothing of the package is used:
  1. the file is at least HEADER_BYTES long and begins with MAGIC                        PACKAGE_CORRUPT
- 2. the stated length is the file's length                                              PACKAGE_CORRUPT
- 3. the SHA-256 over everything but the digest itself fits                              PACKAGE_CORRUPT
- 4. the layout hash is this program's                                                   PACKAGE_FOREIGN
- 5. the board hash is this board's                                                      PACKAGE_FOREIGN
- 6. the name is ASCII; every section lies inside the file, begins on a word, has whole words; none is missing   PACKAGE_UNUSABLE
- 7. every index in every table points inside what it indexes (`core/audit.py`)          PACKAGE_UNUSABLE
+ 2. the stated length is the file's, or what follows is a whole tail (`core/trust.py`)  PACKAGE_CORRUPT
+ 3. the SHA-256 over the stated length but for the digest itself fits                   PACKAGE_CORRUPT
+ 4. the root records in the tail and the signatures hold: rules 1 to 8 of `core/trust.py`   PACKAGE_FORGED
+ 5. the format and the layout hash are this program's                                   PACKAGE_FOREIGN
+ 6. the board hash is this board's, and the one that the root record names              PACKAGE_BOARD
+ 7. the wire-format hash is the one that the root record names                          PACKAGE_WIRE
+ 8. the feature-schema hash is the one that the root record names                       PACKAGE_SCHEMA
+ 9. the security counter is not below the one that is asked for                         PACKAGE_OLD
+10. the name is ASCII; every section lies behind the table of sections and inside the stated length, begins on a
+    word and has whole words; none is missing                                           PACKAGE_UNUSABLE
+11. the wire-format hash is that of the tables                                          PACKAGE_WIRE
+12. the feature-schema hash is that of the tables                                       PACKAGE_SCHEMA
+13. every index in every table points inside what it indexes (`core/audit.py`)          PACKAGE_UNUSABLE
+
+Rules 4 and 9, and what the root record names, are the device's; the host reads a package without them where nothing is trusted
+because of it. Rules 1 to 9 need no more memory than a signature: they are asked of a package that arrives, all of them whenever
+one is loaded.
 
 Byte tables: `docs/package-format.md`. A package is data only, never code.
 """
@@ -17,19 +28,32 @@ import io
 import struct
 from array import array
 
+from interposer.core.codec import C_LENGTH, COMMAND_WORDS
 from interposer.core.compat import const, micropython, ptr32
-from interposer.core.reasons import NONE, PACKAGE_CORRUPT, PACKAGE_FOREIGN, PACKAGE_UNUSABLE
+from interposer.core.reasons import (
+    NONE,
+    PACKAGE_BOARD,
+    PACKAGE_CORRUPT,
+    PACKAGE_FOREIGN,
+    PACKAGE_OLD,
+    PACKAGE_SCHEMA,
+    PACKAGE_UNUSABLE,
+    PACKAGE_WIRE,
+)
 
 MAGIC = b"GGPK"
-HEADER = "<4sHHI4s4sIHH16s4x32s"  # magic format mode length layout board counter sections words-per-entry name digest
-HEADER_BYTES = const(80)
-DIGEST_AT = const(48)
+# magic format mode length layout board counter sections words-per-entry name wire schema issued expires digest
+HEADER = "<4sHHI4s4sIHH16s4s4sII4x32s"
+HEADER_BYTES = const(96)
+DIGEST_AT = const(64)
 ENTRY = "<III"  # section, offset, bytes
 ENTRY_BYTES = const(12)
 PIECE_BYTES = const(1024)
 LAST_ASCII = const(126)
 SMALL = const(0x3FFFFFFF)  # the largest integer that needs no heap on the device
-FORMAT = const(1)
+FORMAT = const(2)
+WIRE_WORDS = const(C_LENGTH + 1)  # of a command: opcode, direction, length
+TAIL_MAGIC = b"GGSG"  # begins what follows the stated length: signatures, see `core/trust.py`
 MONITOR = const(0)
 ENFORCE = const(1)
 
@@ -51,8 +75,11 @@ SECTIONS = (
     "derived",
     "policy",
     "names",
+    "golden",
 )
-BYTE_SECTIONS = ("weights", "names")
+BYTE_SECTIONS = ("weights", "names", "golden")
+UNKEPT_SECTIONS = ("names", "golden")  # read from the file when somebody asks
+ANY = b"\0\0\0\0"  # of a root record: it does not say
 
 # Words of the params section.
 P_BAUD = const(0)
@@ -119,39 +146,65 @@ def board_hash(board_name):
     return hashlib.sha256(board_name.encode()).digest()[:4]
 
 
-def digest_of(source):
-    """SHA-256 over a package (bytes, or a file) without its digest field."""
+def wire_hash(table):
+    """First four bytes of the SHA-256 of what frames look like; `table` gives a section by name."""
+    commands = table("commands")
+    hashed = hashlib.sha256(table("framings"))
+    hashed.update(table("fields"))
+    for at in range(0, len(commands), COMMAND_WORDS):
+        hashed.update(commands[at : at + WIRE_WORDS])
+    return hashed.digest()[:4]
+
+
+def schema_hash(table):
+    """First four bytes of the SHA-256 of what quantities and features are made of: rows and curves."""
+    hashed = hashlib.sha256(table("rows"))
+    hashed.update(table("curves"))
+    return hashed.digest()[:4]
+
+
+def digest_of(source, length, breathe=None):
+    """SHA-256 over the first `length` bytes of a package (bytes, or a file) without its digest field."""
     file = io.BytesIO(source) if isinstance(source, (bytes, bytearray)) else source
     file.seek(0)
     digest = hashlib.sha256(file.read(DIGEST_AT))
     file.seek(HEADER_BYTES)
     piece = memoryview(bytearray(PIECE_BYTES))
-    while True:
-        count = file.readinto(piece)
-        if not count:
-            return digest.digest()
+    left = length - HEADER_BYTES
+    while left > 0:
+        count = file.readinto(piece[:left])
         digest.update(piece[:count])
+        if breathe:
+            breathe()
+        left = left - count if count else 0
+    return digest.digest()
 
 
 class Package:
     """A package's header and tables. `reason` is NONE where it may be used.
 
-    Read from bytes, or piece by piece from an open binary file, which then has to stay open: the names are never kept.
+    Read from bytes, or piece by piece from an open binary file, which then has to stay open: names and golden frames are never
+    kept. `trust` (`core/trust.py`) is asked about its signatures. `arrives`: its tables are not read.
     """
 
-    def __init__(self, source, board_name):
+    def __init__(self, source, board_name, trust=None, arrives=False):
         self.file = io.BytesIO(source) if isinstance(source, (bytes, bytearray)) else source
         self.places = {}
         self.tables = {}
         self.name = ""
         self.mode = ENFORCE
-        self.counter = 0
-        self.digest = b""
+        self.counter = self.issued = self.expires = self.length = 0
+        self.digest = self.wire = self.schema = b""
+        self.trust = trust
+        self.breathe = trust.breathe if trust else None
         self.reason = self._read(board_name)
+        if self.reason == NONE and not arrives:
+            self.reason = self._read_sections()
+        self.trust = self.breathe = None  # keys are needed once
 
     def table(self, name):
-        """An int32 section as `array("i")`, a byte section as bytes; the names are read anew each time."""
-        return self._section(name) if name == "names" else self.tables[name]
+        """An int32 section as `array("i")`, a byte section as bytes; what is not kept is read anew each time."""
+        return self._section(name) if name in UNKEPT_SECTIONS else self.tables[name]
 
     def count_names(self):
         """How many lines the names have."""
@@ -180,34 +233,66 @@ class Package:
         header = self.file.read(HEADER_BYTES)
         if size < HEADER_BYTES or header[:4] != MAGIC:
             return PACKAGE_CORRUPT
-        _, form, mode, length, layout, board, counter, sections, _, name, digest = struct.unpack(HEADER, header)
-        if length != size or digest != digest_of(self.file):
+        fields = struct.unpack(HEADER, header)
+        _, form, mode, length, layout, board, self.counter, sections, _, name, self.wire, self.schema = fields[:12]
+        self.issued, self.expires, self.digest = fields[12:]
+        if not HEADER_BYTES <= length <= size or self.digest != digest_of(self.file, length, self.breathe):
             return PACKAGE_CORRUPT
-        if form != FORMAT or layout != layout_hash() or board != board_hash(board_name):
+        reason = self._check_tail(length, size)
+        if reason != NONE:
+            return reason
+        if form != FORMAT or layout != layout_hash():
             return PACKAGE_FOREIGN
+        if board != board_hash(board_name):
+            return PACKAGE_BOARD
         if mode > ENFORCE or sections != len(SECTIONS) or max(name) > LAST_ASCII:
             return PACKAGE_UNUSABLE
         self.mode = mode
-        self.counter = counter
-        self.digest = digest
+        self.length = length
         self.name = name.rstrip(b"\x00").decode()
-        return self._read_sections(size)
+        return self._check_pins(board)
 
-    def _read_sections(self, length):
+    def _check_tail(self, length, size):
+        if self.trust is not None:
+            return self.trust.check(self.file, length, size, self.digest)
+        if length == size:
+            return NONE
+        self.file.seek(length)
+        return NONE if self.file.read(4) == TAIL_MAGIC else PACKAGE_CORRUPT
+
+    def _check_pins(self, board):
+        """What the root record says that the guard is installed for, and the counter."""
+        trust = self.trust
+        if trust is None:
+            return NONE
+        root = trust.root
+        for pin, ours, reason in (
+            (root.board, board, PACKAGE_BOARD),
+            (root.wire, self.wire, PACKAGE_WIRE),
+            (root.schema, self.schema, PACKAGE_SCHEMA),
+        ):
+            if pin not in (ANY, ours):
+                return reason
+        return NONE if self.counter >= trust.least_counter else PACKAGE_OLD
+
+    def _read_sections(self):
         self.file.seek(HEADER_BYTES)
         entries = self.file.read(len(SECTIONS) * ENTRY_BYTES)
         if len(entries) < len(SECTIONS) * ENTRY_BYTES:
             return PACKAGE_UNUSABLE
+        first = HEADER_BYTES + len(SECTIONS) * ENTRY_BYTES
         for index in range(len(SECTIONS)):
             at = index * ENTRY_BYTES
             section, offset, size = struct.unpack(ENTRY, entries[at : at + ENTRY_BYTES])
-            if section != index or offset % 4 or size % 4 or offset + size > length:
+            if section != index or offset % 4 or size % 4 or offset < first or offset + size > self.length:
                 return PACKAGE_UNUSABLE
             self.places[SECTIONS[index]] = (offset, size)
         for name in SECTIONS:
-            if name != "names":
+            if name not in UNKEPT_SECTIONS:
                 self.tables[name] = self._section(name) if name in BYTE_SECTIONS else self._words(name)
-        return NONE
+        if self.wire != wire_hash(self.table):
+            return PACKAGE_WIRE
+        return NONE if self.schema == schema_hash(self.table) else PACKAGE_SCHEMA
 
     def _section(self, name):
         offset, size = self.places[name]

@@ -10,7 +10,8 @@ HOLD = const(1)
 BLOCK = const(2)
 VERDICTS = ("PASS", "HOLD", "BLOCK")
 
-# 0: nothing to say. 1-19: the link. 20-39: the exam. 40-59: limits. 60-69: networks. 70-79: the technologist. 80-99: the guard.
+# 0: nothing to say. 1-19: the link. 20-39: the exam. 40-59: limits. 60-69: networks. 70-79: the technologist. 80-86: the guard.
+# 87-100: packages and root records. 101-109: an update.
 NONE = const(0)
 BAD_LENGTH = const(1)
 BAD_CHECK = const(2)
@@ -47,6 +48,29 @@ PACKAGE_UNUSABLE = const(83)
 RELAY_FAULT = const(84)
 CRASH = const(85)
 WATCHDOG = const(86)
+PACKAGE_UNSIGNED = const(87)
+PACKAGE_WRONG_KEY = const(88)
+PACKAGE_FORGED = const(89)
+PACKAGE_DUPLICATE_KEY = const(90)
+PACKAGE_TOO_FEW = const(91)
+PACKAGE_BOARD = const(92)
+PACKAGE_WIRE = const(93)
+PACKAGE_SCHEMA = const(94)
+PACKAGE_OLD = const(95)
+PACKAGE_TOO_LONG = const(96)
+PACKAGE_UNPROVEN = const(97)
+ROOT_UNUSABLE = const(98)
+ROOT_UNTRUSTED = const(99)
+ROOT_OLD = const(100)
+UPDATING = const(101)
+ON_TRIAL = const(102)
+UPDATE_UNCONFIRMED = const(103)
+UPDATE_BUSY = const(104)
+UPDATE_ORDER = const(105)
+UPDATE_SILENT = const(106)
+UPDATE_TOO_MUCH = const(107)
+UPDATE_GARBLED = const(108)
+UPDATE_ABORTED = const(109)
 
 TEXTS = {
     NONE: ("NONE", "nothing to report"),
@@ -80,11 +104,34 @@ TEXTS = {
     ACKNOWLEDGED: ("ACKNOWLEDGED", "a block was acknowledged at the device"),
     NO_PACKAGE: ("NO_PACKAGE", "no profile package on the device"),
     PACKAGE_CORRUPT: ("PACKAGE_CORRUPT", "the profile package is damaged"),
-    PACKAGE_FOREIGN: ("PACKAGE_FOREIGN", "the profile package is for another board or another format"),
+    PACKAGE_FOREIGN: ("PACKAGE_FOREIGN", "the profile package is of another format than this firmware's"),
     PACKAGE_UNUSABLE: ("PACKAGE_UNUSABLE", "the profile package's tables contradict each other"),
     RELAY_FAULT: ("RELAY_FAULT", "the relay's contact does not follow its coil"),
     CRASH: ("CRASH", "the guard's own program failed"),
     WATCHDOG: ("WATCHDOG", "the guard's own program hung"),
+    PACKAGE_UNSIGNED: ("PACKAGE_UNSIGNED", "the profile package carries no signature"),
+    PACKAGE_WRONG_KEY: ("PACKAGE_WRONG_KEY", "the profile package is signed by a key that this guard does not trust"),
+    PACKAGE_FORGED: ("PACKAGE_FORGED", "a signature of the profile package does not fit its content"),
+    PACKAGE_DUPLICATE_KEY: ("PACKAGE_DUPLICATE_KEY", "the profile package is signed twice by the same key"),
+    PACKAGE_TOO_FEW: ("PACKAGE_TOO_FEW", "the profile package has fewer signatures than this guard asks for"),
+    PACKAGE_BOARD: ("PACKAGE_BOARD", "the profile package is for another board"),
+    PACKAGE_WIRE: ("PACKAGE_WIRE", "the profile package is for another link"),
+    PACKAGE_SCHEMA: ("PACKAGE_SCHEMA", "the profile package's networks belong to other features"),
+    PACKAGE_OLD: ("PACKAGE_OLD", "the profile package is not newer than the installed one"),
+    PACKAGE_TOO_LONG: ("PACKAGE_TOO_LONG", "the profile package is larger than a slot"),
+    PACKAGE_UNPROVEN: ("PACKAGE_UNPROVEN", "the profile package's golden frames were judged otherwise on this device"),
+    ROOT_UNUSABLE: ("ROOT_UNUSABLE", "the root record is missing or damaged"),
+    ROOT_UNTRUSTED: ("ROOT_UNTRUSTED", "the new root record is not signed by enough old and new root keys"),
+    ROOT_OLD: ("ROOT_OLD", "the new root record is not newer than the installed one"),
+    UPDATING: ("UPDATING", "an update is under way: stop alone passes"),
+    ON_TRIAL: ("ON_TRIAL", "a new package waits to be confirmed: stop alone passes"),
+    UPDATE_UNCONFIRMED: ("UPDATE_UNCONFIRMED", "the new package was not confirmed in time, the one before is back"),
+    UPDATE_BUSY: ("UPDATE_BUSY", "a command is held, or a package is on trial: no update now"),
+    UPDATE_ORDER: ("UPDATE_ORDER", "this step of an update may not come now"),
+    UPDATE_SILENT: ("UPDATE_SILENT", "the host fell silent in the middle of an update"),
+    UPDATE_TOO_MUCH: ("UPDATE_TOO_MUCH", "more bytes came than the update had announced"),
+    UPDATE_GARBLED: ("UPDATE_GARBLED", "bytes of the update were changed on their way"),
+    UPDATE_ABORTED: ("UPDATE_ABORTED", "the host gave the update up"),
 }
 
 

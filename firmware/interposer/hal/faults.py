@@ -8,6 +8,7 @@ from interposer.core.reasons import CRASH, NONE, WATCHDOG
 REASON_REGISTER = const(0x40058008)  # RP2040 data sheet, WATCHDOG: REASON; bit 0 the timer, bit 1 forced
 SCRATCH = const(0x4005800C)
 MARK = const(0x4747)
+EXPECTED = const(0xFFFF)  # in the place of a reason: nothing went wrong
 
 
 def remember_crash(error):
@@ -21,6 +22,11 @@ def remember_crash(error):
     machine.mem32[SCRATCH + 8] = int.from_bytes(name[4:8], "little")
 
 
+def expect_reset():
+    """The reset that comes next is wanted."""
+    machine.mem32[SCRATCH] = MARK << 16 | EXPECTED
+
+
 def last_death():
     """(reason, exception name) of the run before this one, and forget it; (NONE, "") after a plain start."""
     mark = machine.mem32[SCRATCH]
@@ -29,6 +35,8 @@ def last_death():
         name += (machine.mem32[SCRATCH + at] & 0xFFFFFFFF).to_bytes(4, "little")
     machine.mem32[SCRATCH] = MARK << 16
     if (mark >> 16) & 0xFFFF != MARK:
+        return NONE, ""
+    if mark & 0xFFFF == EXPECTED:
         return NONE, ""
     if mark & 0xFFFF:
         return mark & 0xFFFF, name.decode().strip()

@@ -11,18 +11,18 @@ import time
 from interposer.core.compat import const
 from interposer.service.events import FIELDS, KINDS, UNANSWERED
 
-PROTOCOL = 2
+PROTOCOL = 3
 ROWS = const(4)  # events made at once
 PIECE_CHARS = const(384)  # of names made at once
 FIRMWARE = "0.1.0"
 
 
 class Status:
-    """Builds the answers. `bridge` is None where no package could be loaded; `reason` says why."""
+    """Builds the answers. `bridge` is None where no package could be loaded; `loaded` says why."""
 
-    def __init__(self, bridge, reason, death, crash):
+    def __init__(self, bridge, loaded, death, crash):
         self.bridge = bridge
-        self.reason = reason
+        self.loaded = loaded
         self.death = death
         self.crash = crash
 
@@ -39,8 +39,11 @@ class Status:
             "uptime_ms": time.ticks_ms(),
             "last_reset": self.death,
             "crash": self.crash,
-            "reason": self.reason,
+            "reason": self.loaded.reason,
             "state": 3,
+            "root_version": self.loaded.root_version,
+            "refusal": self.loaded.refusal,
+            "on_trial": self.loaded.is_trial,
         }
         if self.bridge:
             answer.update(self._running())
@@ -56,6 +59,7 @@ class Status:
             "mode": package.mode,
             "package": package.name,
             "package_counter": package.counter,
+            "package_issued": package.issued,
             "package_digest": package.digest.hex(),
             "relay_closed": bridge.relay.closed,
             "relay_agrees": bridge.relay.agrees(),

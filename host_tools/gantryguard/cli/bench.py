@@ -18,6 +18,7 @@ from gantryguard.rig.board import load_board
 from gantryguard.rig.pico import EmulatedPico
 from gantryguard.rig.serial_port import play_console, serve_gantry
 from gantryguard.rig.served import ServedPico
+from gantryguard.signing.development import provisioned
 
 app = typer.Typer(help="Console, gantry and guard on the bench, in real time.", no_args_is_help=True)
 
@@ -69,7 +70,7 @@ def rig(
     """Serve an emulated guard: three terminals of this machine to open like serial ports, in real time."""
     presses = [_key(text) for text in press or []]
     board, guarded = load_board(), load_profile(profile)
-    flash = build_flash(micropython_uf2(micropython, print), device_files(board, {"package.bin": read_package(profile)}))
+    flash = build_flash(micropython_uf2(micropython, print), device_files(board, provisioned(read_package(profile))))
     pico = EmulatedPico(flash, board, baud=baud_of(guarded))
     for key, at_s in presses:
         pico.clock.call_at(int(at_s * 1e9), partial(pico.press, key))

@@ -12,12 +12,16 @@ from gantryguard import paths
 from gantryguard.client.device_image import build_uf2
 from gantryguard.client.image import micropython_uf2
 from gantryguard.errors import UserError
-from gantryguard.profiles.files import read_package
+from gantryguard.profiles.files import package_path, read_bytes
 from gantryguard.rig.board import load_board
+from gantryguard.signing import development
+from gantryguard.signing.trusting import load_root, verify
 
 app = typer.Typer(help="Build and flash the device image.", no_args_is_help=True)
 
 Profile = Annotated[str, typer.Option("--profile", help="Folder name in models/.")]
+Package = Annotated[Path | None, typer.Option("--package", help="A signed package; default: the profile's own.")]
+Root = Annotated[Path | None, typer.Option("--root", help="Your root record; default: the development root, for benches.")]
 Image = Annotated[Path | None, typer.Option("--micropython", help="Your copy of the official UF2.")]
 
 
@@ -25,15 +29,22 @@ Image = Annotated[Path | None, typer.Option("--micropython", help="Your copy of 
 def build(
     profile: Profile = "ct",
     micropython: Image = None,
+    package: Package = None,
+    root: Root = None,
     output: Annotated[Path | None, typer.Option("--output", help="Where to write the UF2.")] = None,
 ) -> None:
-    """Build one UF2 from MicroPython, the firmware and a profile's package."""
+    """Build one UF2 from MicroPython, the firmware, a root record and a package that it vouches for."""
     target = output or paths.BUILD / f"gantryguard-{profile}.uf2"
+    record = load_root(root or development.ROOT_FILE)
+    blob = read_bytes(package or package_path(profile))
+    verify(blob, record)
     image = micropython_uf2(micropython, print)
-    uf2 = build_uf2(image, load_board(), {"package.bin": read_package(profile)})
+    uf2 = build_uf2(image, load_board(), {"package.bin": blob, "root.bin": record.record})
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(uf2)
     print(f"{target}  {len(uf2)} bytes")
+    if root is None:
+        print("It trusts the development keys, which everybody has: for a bench only (docs/update.md).")
 
 
 @app.command()
@@ -41,11 +52,15 @@ def flash(
     drive: Annotated[Path, typer.Argument(help="The drive that a Pico in BOOTSEL mode shows (RPI-RP2).")],
     profile: Profile = "ct",
     micropython: Image = None,
+    package: Package = None,
+    root: Root = None,
+    on_bench: Annotated[bool, typer.Option("--development", help="Let the board trust the development keys.")] = False,
 ) -> None:
     """Build the image and copy it to a Pico in BOOTSEL mode."""
+    development.refuse(load_root(root or development.ROOT_FILE), str(root or "The default root record"), on_bench)
     if not (drive / "INFO_UF2.TXT").is_file():
         remedy = "hold BOOTSEL while plugging the board in, and name the drive that appears."
         raise UserError(f"{drive} is not a Pico in BOOTSEL mode.", remedy=remedy, exit_code=6)
-    build(profile, micropython, None)
+    build(profile, micropython, package, root, None)
     shutil.copyfile(paths.BUILD / f"gantryguard-{profile}.uf2", drive / "gantryguard.uf2")
     print("Flashed. The board restarts by itself; `gantryguard device status` shows it.")

@@ -7,7 +7,7 @@ import sys
 import typer
 from typer.exceptions import Abort, Exit, TyperException
 
-from gantryguard.cli import bench, data, demo, device, doctor, firmware, model, package
+from gantryguard.cli import bench, data, demo, device, device_push, doctor, firmware, keys, model, package
 from gantryguard.errors import UserError
 
 app = typer.Typer(
@@ -17,9 +17,11 @@ app = typer.Typer(
 )
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
+device.app.command("push")(device_push.push)
 app.add_typer(device.app, name="device")
 app.add_typer(firmware.app, name="firmware")
 app.add_typer(package.app, name="package")
+app.add_typer(keys.app, name="keys")
 app.add_typer(data.app, name="data")
 app.add_typer(model.app, name="model")
 app.add_typer(bench.app, name="bench")

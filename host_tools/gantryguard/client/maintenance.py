@@ -12,8 +12,9 @@ from serial.tools import list_ports
 from gantryguard.errors import UserError, cause
 
 PICO_VENDOR = 0x2E8A  # Raspberry Pi's USB vendor number
-PROTOCOL = 2
+PROTOCOL = 3
 LINE_LIMIT = 65536
+SETTLE_S = 0.3  # between two looks whether a port is there again
 
 
 class Transport(Protocol):
@@ -30,8 +31,27 @@ class SerialTransport:
     """A guard on a serial port of this machine (a USB device, or a terminal that a rig serves)."""
 
     def __init__(self, port: str) -> None:
+        self._port = port
+        self._serial = self._open()
+
+    def reconnect(self, timeout_s: float) -> None:
+        """Open the port again, waiting for it to come back. Raises UserError (exit 6) where it does not."""
+        self._serial.close()
+        deadline = time.monotonic() + timeout_s
+        time.sleep(SETTLE_S)
+        while True:
+            try:
+                self._serial = self._open()
+                return
+            except UserError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(SETTLE_S)
+
+    def _open(self) -> serial.Serial:
+        port = self._port
         try:
-            self._serial = serial.Serial(port, 115200, timeout=0.05)
+            return serial.Serial(port, 115200, timeout=0.05)
         except (serial.SerialException, OSError, ValueError) as error:
             remedy = "run `gantryguard device list`, check the cable and your right to open the port."
             raise UserError(f"The port {port} cannot be opened ({cause(error)}).", remedy=remedy, exit_code=6) from error

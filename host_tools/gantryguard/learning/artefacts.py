@@ -24,6 +24,7 @@ from gantryguard.learning.pipeline import PackedNet, Pipeline
 from gantryguard.learning.trial import Sample
 from gantryguard.profiles.package import build
 from gantryguard.profiles.profile import Profile
+from gantryguard.signing import development
 
 CT = paths.MODELS / "ct"
 SEED = 1
@@ -50,7 +51,7 @@ def contents(
         text = features.render(objectives.tables())
         (work / FEATURES).write_text(text, encoding="utf-8")
         nets = train.train_profile(work, seed, say, recipe)
-        package = build(work, nets)
+        package = development.sign(build(work, nets))
     profile = Profile(package)
     files = {FEATURES: text.encode(), PACKAGE: package}
     files |= {f"{net.name}.onnx": onnx_graph.export(net) for net in nets}

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from gantryguard import paths
 from gantryguard.errors import UserError
-from gantryguard.profiles.profile import DEFAULT_BOARD, Profile
+from gantryguard.profiles.package import DEFAULT_BOARD
+from gantryguard.profiles.profile import Profile
 from interposer.core.audit import audit
 from interposer.core.codec import COMMAND_WORDS
 from interposer.core.limits import LIMIT_WORDS

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
-from interposer.core import codec, limits, link, network, package, quantities
+from interposer.core import codec, golden, limits, link, network, package, quantities, trust
 
 _CONSTANT = re.compile(r"^([A-Z][A-Z0-9_]*) = const\((\d+)\)(?:  # (.*))?$", re.MULTILINE)
 HEADER_FIELDS = (
@@ -19,11 +19,41 @@ HEADER_FIELDS = (
     ("length", "bytes of the whole file"),
     ("layout hash", "first 4 bytes of the SHA-256 of the layout text in `core/package.py`"),
     ("board hash", "first 4 bytes of the SHA-256 of the board's name"),
-    ("counter", "security counter: a device takes no package with a lower one"),
+    ("counter", "security counter: a device takes no package whose counter is not higher"),
     ("sections", f"{len(package.SECTIONS)}"),
     ("words per entry", f"{package.ENTRY_BYTES // 4}"),
-    ("name", "UTF-8, padded with zeros"),
+    ("name", "ASCII, padded with zeros"),
+    ("wire-format hash", "first 4 bytes of the SHA-256 over framings, fields, and of each command opcode, direction, length"),
+    ("feature-schema hash", "first 4 bytes of the SHA-256 over rows and curves"),
+    ("issued", "day, counted from 1 January 1970; 0 not stated"),
+    ("expires", "day after which a host does not push it any more; 0 never"),
     ("digest", "SHA-256 over everything but these 32 bytes"),
+)
+GOLDEN_FIELDS = (
+    ("length", "bytes of the frame"),
+    ("verdict", "0 pass, 1 hold, 2 block"),
+    ("reason", "reason code"),
+    ("outcome", "first 4 bytes of the SHA-256 over result, value vector and scores of the networks"),
+)
+TAIL_FIELDS = (
+    ("magic", f"`{package.TAIL_MAGIC.decode()}`"),
+    ("signatures", f"at most {trust.MOST_SIGNATURES}"),
+    ("root records", f"at most {trust.MOST_ROOTS}; 0 behind a root record"),
+    ("reserved", "zeros"),
+)
+ROOT_FIELDS = (
+    ("magic", f"`{trust.ROOT_MAGIC.decode()}`"),
+    ("format", f"{trust.ROOT_FORMAT}"),
+    ("keys", "number of keys"),
+    ("version", "a newer record has a higher one"),
+    ("counter", "what the device's security counter becomes; 0xFFFFFFFF: it stays"),
+    ("root signatures", "how many a new root record needs of the root keys here"),
+    ("package signatures", "how many a package needs of the package keys here"),
+    ("reserved", "zeros"),
+    ("board", "board hash that packages must have; zeros: any"),
+    ("wire format", "wire-format hash that packages must have; zeros: any"),
+    ("feature schema", "feature-schema hash that packages must have; zeros: any"),
+    ("digest", "SHA-256 over everything but these 32 bytes and the signatures"),
 )
 CONTENTS = {
     "params": "counts, times and replies, see below",
@@ -43,6 +73,7 @@ CONTENTS = {
     "derived": "pairs (field slot, row slot): fields that follow a correction",
     "policy": "by reason code: 0 block, 1 momentary, 2 refuse the frame alone",
     "names": "UTF-8 lines for the host; see `profiles/names.py`",
+    "golden": "frames with what becomes of them, see below",
 }
 
 
@@ -75,37 +106,76 @@ def format_document() -> str:
         "# Format of a profile package",
         "Generated from `firmware/interposer/core`: change the sources, not this page. A package is data only. All numbers "
         "are little-endian; a word is an int32. Slots are places in the value vector: fields, then session memory, then rows.",
-        "## Verification\n\nThe first rule that fails gives the reason, and nothing of the package is used.\n\n" + _rules(),
+        "## Verification\n\nThe first rule that fails gives the reason, and nothing of the package is used.\n\n"
+        + _rules(package, 13),
         "## Header\n\n" + _header(),
         "## Sections\n\n" + _sections(),
         *(_record(record) for record in RECORDS),
         _field_record(),
         _rows(),
+        _golden(),
+        *_trust(),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _rules() -> str:
-    """The rule list at the top of `package.py`."""
-    text = inspect.getdoc(package) or ""
-    rules = re.findall(r"^ (\d)\. (.+?)\s{2,}([A-Z_]+)$", text, re.MULTILINE)
-    assert len(rules) >= 7
-    return _table(("", "rule", "reason otherwise"), [(number, rule, f"`{reason}`") for number, rule, reason in rules])
+def _rules(module: ModuleType, least: int) -> str:
+    """The rule list at the top of a module of core; a rule may take several lines."""
+    text = inspect.getdoc(module) or ""
+    rules = re.findall(r"^ ?(\d+)\. ((?:[^\n]|\n {4})+?)\s{2,}([A-Z_]+)$", text, re.MULTILINE)
+    assert len(rules) >= least
+    return _table(
+        ("", "rule", "reason otherwise"), [(number, " ".join(rule.split()), f"`{name}`") for number, rule, name in rules]
+    )
 
 
 def _header() -> str:
     """The header's fields with places and sizes from the format string of core."""
-    codes = re.findall(r"(\d*)([a-zA-Z])", package.HEADER.replace("4x", "x"))
-    rows, at = [], 0
-    names = iter(HEADER_FIELDS)
-    for count, code in codes:
-        size = 4 if code == "x" else struct.calcsize(f"<{count}{code}")
-        name, text = ("reserved", "zeros") if code == "x" else next(names)
-        rows.append((f"{at}-{at + size - 1}", str(size), name, text))
-        at += size
-    assert at == package.HEADER_BYTES
+    rows = _fields(package.HEADER, HEADER_FIELDS)
     entry = f"Then one entry of {package.ENTRY_BYTES} bytes per section: number, offset from the start of the file, bytes."
     return _table(("byte", "size", "field", "content"), rows) + "\n\n" + entry
+
+
+def _fields(form: str, fields: Sequence[tuple[str, str]]) -> list[tuple[str, ...]]:
+    """A byte table: places and sizes from a format string of core, `x` being reserved, names and contents from `fields`."""
+    rows: list[tuple[str, ...]] = []
+    at, names = 0, iter(fields)
+    for count, code in re.findall(r"(\d*)([a-zA-Z])", form):
+        many = 1 if code in "sx" or not count else int(count)
+        for _ in range(many):
+            size = struct.calcsize(f"<{count if many == 1 else ''}{code}")
+            name, text = ("reserved", "zeros") if code == "x" else next(names)
+            rows.append((f"{at}-{at + size - 1}" if size > 1 else str(at), str(size), name, text))
+            at += size
+    assert at == struct.calcsize(form)
+    assert next(names, None) is None
+    return rows
+
+
+def _golden() -> str:
+    text = (
+        "## Golden frame\n\nJudged in order, each after every one before it that passed; then the frame, filled up to a word."
+    )
+    return f"{text}\n\n" + _table(("byte", "size", "field", "content"), _fields(golden.FRAME, GOLDEN_FIELDS))
+
+
+def _trust() -> list[str]:
+    """What follows the stated length: the tail, and root records."""
+    head = ("byte", "size", "field", "content")
+    return [
+        "## Tail\n\nBehind the stated length of a package, and behind a root record in its file. What is signed by LMS "
+        "(RFC 8554; LMS_SHA256_M24_H10 with LMOTS_SHA256_N24_W4 of SP 800-208) is `GantryGuard package 1` or `GantryGuard root "
+        "record 1`, a zero byte, and the digest.\n\n" + _table(head, _fields(trust.TAIL, TAIL_FIELDS)),
+        f"Then each signature: {trust.SIGNED_BY_BYTES} bytes, the identifier in the public key of who signed, and "
+        f"{trust.SIGNATURE_BYTES} bytes. Then the root records, oldest first, each with a tail of its own. Nothing may follow.",
+        "## Root record\n\n" + _table(head, _fields(trust.ROOT_HEAD, ROOT_FIELDS)),
+        f"Then each key, {trust.KEY_ENTRY_BYTES} bytes: its role ({trust.ROOT_ROLE} root, {trust.PACKAGE_ROLE} package), three "
+        f"zeros, the LMS public key. {trust.MOST_KEYS} keys at most.",
+        "## Who may sign what\n\nRules 1 to 3 are asked of every root record that a package carries, the others of the "
+        "package; together they are rule 4 of the list above. A record that equals the installed one is passed over. A "
+        "device keeps a "
+        "new record when its package is confirmed.\n\n" + _rules(trust, 8),
+    ]
 
 
 def _sections() -> str:

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gantryguard.profiles.curves import Curves
+from gantryguard.profiles.dates import day_of
 from gantryguard.profiles.executables import Corrections, read_corrections
+from gantryguard.profiles.golden import GoldenFrame, golden_section, read_golden
 from gantryguard.profiles.limits import Limit, read_limits, read_policy
 from gantryguard.profiles.link import Command, Link, command_words, field_words, read_link
 from gantryguard.profiles.names import COMMAND, LIMIT, NETWORK, STATE, NamesWriter
@@ -21,8 +23,9 @@ from gantryguard.profiles.programs import program_of
 from gantryguard.profiles.rows import Row, Rows
 from gantryguard.profiles.sequence import SequenceTable, read_memory, read_sequence
 from gantryguard.profiles.source import Entry, flatten, read
-from gantryguard.profiles.vector import Vector
+from gantryguard.profiles.vector import SMALL_HIGH, Vector
 from interposer.core import package as core
+from interposer.core.reasons import NONE, PACKAGE_SCHEMA, PACKAGE_WIRE
 
 MODES: Mapping[str, int] = {"monitor": core.MONITOR, "enforce": core.ENFORCE}
 # Keys of `[timing]` in profile.toml, their word of the params section, and what they may be.
@@ -38,6 +41,8 @@ TIMINGS: Mapping[str, tuple[int, int, int]] = {
     "retry_ms": (core.P_RETRY_MS, 1, 60_000),
 }
 NAME_BYTES = 16
+DEFAULT_BOARD = "pico"
+WIRE_AT = 44  # in the header: the wire-format hash, then the feature-schema hash
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,8 @@ class Compiled:
     board: str
     mode: int
     counter: int
+    issued: int
+    expires: int
     timing: Mapping[int, int]
     policy: Sequence[int]
     link: Link
@@ -58,6 +65,7 @@ class Compiled:
     sequence: SequenceTable
     networks: Sequence[Network]
     corrections: Corrections
+    golden: Sequence[GoldenFrame]
 
     def program(self, command: Command) -> list[Row]:
         """Rows that a command evaluates."""
@@ -82,14 +90,32 @@ def compile_profile(folder: Path) -> Compiled:
     limits = read_limits(read(folder / "limits.toml", names), vector, link)
     sequence = read_sequence(sequence_root, vector, link)
     corrections = read_corrections(read(folder / "corrections.toml", names, required=False), vector, curves)
-    name, board = root.text("name"), root.text("board", "pico")
+    name, board = root.text("name"), root.text("board", DEFAULT_BOARD)
     if not 1 <= len(name.encode()) <= NAME_BYTES:
         root.fail("name", f"has not 1 to {NAME_BYTES} bytes", "choose a short name.")
-    mode, counter = MODES[root.choice("mode", tuple(MODES))], root.integer("counter", 0, 0xFFFFFFFF)
+    mode, counter = MODES[root.choice("mode", tuple(MODES))], root.integer("counter", 0, SMALL_HIGH)
+    issued, expires = day_of(root, "issued"), day_of(root, "expires")
+    golden = read_golden(read(folder / "golden.toml", names, required=False), vector, link)
     timing, policy = _timing(root.child("timing")), read_policy(root.child("policy"))
     root.done()
     return Compiled(
-        name, board, mode, counter, timing, policy, link, vector, curves, rows.rows, limits, sequence, networks, corrections
+        name=name,
+        board=board,
+        mode=mode,
+        counter=counter,
+        issued=issued,
+        expires=expires,
+        timing=timing,
+        policy=policy,
+        link=link,
+        vector=vector,
+        curves=curves,
+        rows=rows.rows,
+        limits=limits,
+        sequence=sequence,
+        networks=networks,
+        corrections=corrections,
+        golden=golden,
     )
 
 
@@ -106,7 +132,10 @@ def build(folder: Path, nets: Sequence[TrainedNet] | None = None, board: str | N
     Raises UserError (exit 4).
     """
     compiled = compile_profile(folder)
-    return seal(compiled, sections(compiled, nets), board or compiled.board)
+    parts, board = sections(compiled, nets), board or compiled.board
+    unproven = core.Package(seal(compiled, parts, board), board)
+    parts["golden"] = golden_section(compiled.golden, unproven)
+    return seal(compiled, parts, board)
 
 
 def sections(compiled: Compiled, nets: Sequence[TrainedNet] | None = None) -> dict[str, bytes]:
@@ -196,14 +225,29 @@ def seal(compiled: Compiled, parts: Mapping[str, bytes], board: str) -> bytes:
         len(core.SECTIONS),
         core.ENTRY_BYTES // 4,
         compiled.name.encode(),
+        core.ANY,
+        core.ANY,
+        compiled.issued,
+        compiled.expires,
         bytes(hashlib.sha256().digest_size),
     )
-    return redigest(header + table + body)
+    return redigest(header + table + body, board)
 
 
-def redigest(blob: bytes) -> bytes:
-    """The same package with the digest that fits its bytes."""
-    digest: bytes = core.digest_of(blob)
+def redigest(blob: bytes, board: str = DEFAULT_BOARD) -> bytes:
+    """The same package, unsigned, with hashes and digest that fit; hashes stay where tables cannot be read."""
+    length = int.from_bytes(blob[8:12], "little")
+    if blob[length : length + len(core.TAIL_MAGIC)] == core.TAIL_MAGIC:
+        blob = blob[:length]
+    package = core.Package(_digested(blob), board)
+    if package.reason in (NONE, PACKAGE_WIRE, PACKAGE_SCHEMA):
+        hashes = core.wire_hash(package.table) + core.schema_hash(package.table)
+        blob = blob[:WIRE_AT] + hashes + blob[WIRE_AT + len(hashes) :]
+    return _digested(blob)
+
+
+def _digested(blob: bytes) -> bytes:
+    digest: bytes = core.digest_of(blob, len(blob))
     return blob[: core.DIGEST_AT] + digest + blob[core.DIGEST_AT + len(digest) :]
 
 

@@ -14,14 +14,12 @@ from gantryguard.errors import UserError
 from gantryguard.profiles import numpy_rows
 from gantryguard.profiles.names import read_names
 from gantryguard.profiles.nets import TrainedNet
-from gantryguard.profiles.package import build, compile_profile
+from gantryguard.profiles.package import DEFAULT_BOARD, build, compile_profile
 from gantryguard.profiles.vector import Quantity
 from interposer.core import codec
 from interposer.core import limits as core_limits
 from interposer.core import package as core
 from interposer.core.reasons import NONE, TEXTS
-
-DEFAULT_BOARD = "pico"
 
 
 class Profile:

@@ -18,6 +18,7 @@ from gantryguard.rig.result import Happening, RunResult
 from gantryguard.rig.scenario import Scenario
 from gantryguard.rig.trace import CONTACT, HALT, KEY_CANCEL, KEY_OVERRIDE, LAMP_GREEN, LAMP_RED, RESET, Trace
 from gantryguard.rig.trust import TRUSTING, Trust
+from gantryguard.signing.development import provisioned
 
 BOOT_S = 20
 BOOT_LIMIT_S = 5
@@ -46,7 +47,7 @@ def booted_guard(profile: Profile, micropython: Path, *, blob: bytes = b"", baud
     `blob` and `baud` stand in for the profile's own package and the rate of its line.
     """
     board = load_board()
-    flash = build_flash(micropython, device_files(board, {"package.bin": blob or profile.blob}))
+    flash = build_flash(micropython, device_files(board, provisioned(blob or profile.blob)))
     pico = EmulatedPico(flash, board, baud=baud or baud_of(profile), usb=True)
     if not pico.run_while(lambda: not pico.relay.closed, BOOT_LIMIT_S * S):
         message = f"The guard did not close its relay within {BOOT_LIMIT_S} s of simulated time."
