@@ -1,9 +1,9 @@
 """Commissioning: a site's own normal exams set what is usual there.
 
 Doses of an objective are then measured from the site's own level instead of from all sites together, so that their range is
-as narrow as patients differ, not as sites do, and the context-sensitive network is told that the level is known. An objective with
-too few exams keeps the range of all sites. Exams that do not look like that objective at all are refused: a guard must not
-learn a wrong default as the usual one.
+as narrow as patients differ, not as sites do, and the context-sensitive network is told that the level is known. An
+objective with too few exams keeps the range of all sites. Exams that do not look like that objective at all are refused: a
+guard must not learn a wrong default as the usual one.
 """
 
 from __future__ import annotations

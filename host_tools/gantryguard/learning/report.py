@@ -49,10 +49,11 @@ def render(metrics: Mapping[str, Any]) -> str:
         "",
         "## Grades 4 and 5 against the ceiling (gradient boosting per class, every field and the site known)",
         "",
-        "As shipped (the site unknown to the guard), and at sites after commissioning with 60 exams of every objective; each beside",
-        "the ceiling at its own rate of false alarms. The ceiling may spend them all on one class, and knows the site in both.",
-        f"Commissioned: {metrics['commissioned']['sites']} sites, {local['normals']:,} normals, {local['anomalies']:,} anomalies, "
-        f"false alarms {100 * local['false_alarm_rate']:.3f} %.",
+        "As shipped (the site unknown to the guard), and at sites after commissioning with 60 exams of every objective, each",
+        "beside the ceiling at its own rate of false alarms. The ceiling may spend them all on one class, and knows the site in",
+        "both.",
+        f"Commissioned: {metrics['commissioned']['sites']} sites, {local['normals']:,} normals, {local['anomalies']:,} "
+        f"anomalies, false alarms {100 * local['false_alarm_rate']:.3f} %.",
         "",
         "| class | shipped | ceiling | share | commissioned | ceiling | share |",
         "|---|---|---|---|---|---|---|",
