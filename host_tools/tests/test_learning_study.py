@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from gantryguard import paths
 from gantryguard.clinic.schema import OBJECTIVES
 from gantryguard.learning import baselines, ceiling, evaluate, floats, mlp, reference, report, trial, views
 from gantryguard.learning.pipeline import Pipeline, nets_of
+from gantryguard.learning.study import tables_sha256
 from gantryguard.profiles.profile import Profile
 
 CT = paths.MODELS / "ct"
@@ -31,7 +31,7 @@ def metrics() -> dict[str, Any]:
 
 
 def test_the_committed_report_is_of_the_committed_package(metrics: dict[str, Any]) -> None:
-    assert metrics["package_sha256"] == hashlib.sha256((CT / "package.bin").read_bytes()).hexdigest()
+    assert metrics["tables_sha256"] == tables_sha256(Profile((CT / "package.bin").read_bytes()))
 
 
 def test_the_committed_report_meets_the_aims(metrics: dict[str, Any]) -> None:

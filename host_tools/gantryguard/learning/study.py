@@ -23,6 +23,8 @@ from gantryguard.profiles.profile import Profile
 
 Say = Callable[[float, str], None]
 
+JUDGING = ("fields", "ranges", "rows", "curves", "limits", "nets", "weights")
+
 
 @dataclass(frozen=True)
 class Scope:
@@ -53,7 +55,7 @@ def study(folder: Path, profile: Profile, say: Say, scope: Scope | None = None) 
     compared = baselines.compare(tests[0], (hard[0], hard[1]), say)
     exact = FloatDetector(folder, nets, scope.training_seed, train.Recipe(), lambda done, text: say(0.85 + 0.1 * done, text))
     return {
-        "package_sha256": hashlib.sha256(profile.blob).hexdigest(),
+        "tables_sha256": tables_sha256(profile),
         "seeds": [_of_seed(seed, part) for seed, part in zip(scope.seeds, parts, strict=True)],
         **metrics,
         "ceiling_commands": scope.ceiling_commands,
@@ -65,6 +67,14 @@ def study(folder: Path, profile: Profile, say: Say, scope: Scope | None = None) 
         "better_than_baselines": _better(metrics, compared),
         "float_vs_int8": _float(exact.outcome(whole, tests), metrics),
     }
+
+
+def tables_sha256(profile: Profile) -> str:
+    """SHA-256 of what the evaluation depends on: the tables that judge a command. Signatures and dates change nothing of it."""
+    digest = hashlib.sha256()
+    for name in JUDGING:
+        digest.update(memoryview(profile.package.table(name)).cast("B"))
+    return digest.hexdigest()
 
 
 def _with_ceiling(whole: Outcome, learnt: ceiling.Learnt, tests: Sequence[Trial]) -> Outcome:
