@@ -1,8 +1,9 @@
 """Proposes a corrected command: the blamed field set to a value that the scanner can execute and the guard would pass.
 
-What a network says that the field should be is tried first, then what the broken limit asks for. A limit tells by a gain how
-its quantity follows from the blamed field, or bounds the field itself; where neither is so, the value that brings the
-quantity back to its bound is found by halving. One evaluation per call of `step`, so that a stop
+Two say what the field should be: the broken limit and a network. A limit that tells by a gain how its quantity follows from
+the field is asked first, else the network. A limit may bound the field itself; where it tells nothing, the value that brings
+the quantity back to its bound is found by halving. Where another limit on the same field refuses the result, that one is
+followed. One evaluation per call of `step`, so that a stop
 command never waits for a proposal. Nothing allocates after construction.
 """
 
@@ -18,6 +19,7 @@ from interposer.core.quantities import EXP2, LOG2, evaluate
 from interposer.core.reasons import PASS
 
 PROBES = const(8)
+MOST_FOLLOWED = const(3)
 TOP = const(0x3FFFFFFF)
 
 
@@ -48,7 +50,9 @@ class Suggestion:
         self.value = self.wanted = 0
         self.tried = 0
         self.probing = False
-        self.refused_by = -1  # the limit that asks for what is tried next
+        self.refused_by = -1  # the broken limit, until it was asked
+        self.network_left = True  # no network was asked yet
+        self.followed = 0  # limits that refused what another asked for
         self.limit_at = -1  # of the limit whose bound is still being approached
         self.ends = 0  # ends of the field's range that were looked at
         self.near = self.far = 0  # values on its wrong side and beyond
@@ -67,18 +71,34 @@ class Suggestion:
         self.command = judge.command
         self.slot = slot
         self.refused_by = judge.limit
-        if judge.mended(self.base, self.command, slot):
-            self.wanted = self._from_network()
-        else:
-            self._turn_to_limit()
-        self.active = True
-        return True
+        self.active = self._ask()
+        return self.active
 
-    def _turn_to_limit(self):
-        """Try next what the broken limit asks for."""
+    def _ask(self):
+        """Ask the limit or a network for a value; false once both were."""
         self.tried = 0
-        self.wanted = self._from_limit(self.refused_by * LIMIT_WORDS)
-        self.refused_by = -1
+        at = self.refused_by * LIMIT_WORDS
+        if at >= 0 and (self.limits[at + L_GAIN] or not self.network_left):
+            self.refused_by = -1
+            self.wanted = self._from_limit(at)
+            return True
+        if self.network_left:
+            self.network_left = False
+            if self.judge.mended(self.base, self.command, self.slot):
+                self.wanted = self._from_network()
+                return True
+            return self._ask()
+        return False
+
+    def _follow(self):
+        """Where the first value tried is refused by another limit on the same field, go on from there."""
+        judge = self.judge
+        if self.tried != 1 or self.followed == MOST_FOLLOWED or judge.limit < 0 or judge.blamed != self.slot:
+            return
+        self.followed += 1
+        copy_words(self.probe, self.base, self.size)
+        self.tried = 0
+        self.wanted = self._from_limit(judge.limit * LIMIT_WORDS)
 
     def step(self):
         """Half of one probe: what follows from the next value, or what the judge says of it. True once the search ended."""
@@ -88,18 +108,15 @@ class Suggestion:
         if self.probing:
             self.probing = False
             self.found = self.judge.assess(self.probe, self.command) == PASS
+            if not self.found:
+                self._follow()
         else:
             self.value = self._candidate(self.tried)
             self.tried += 1
             self.probing = self.value >= 0 - TOP and self.value != self.base[self.slot]
             if self.probing:
                 self._prepare()
-        if self.found or self.probing or self.tried < PROBES:
-            self.active = not self.found
-        elif self.refused_by >= 0:
-            self._turn_to_limit()
-        else:
-            self.active = False
+        self.active = not self.found and (self.probing or self.tried < PROBES or self._ask())
         return not self.active
 
     def _calculate(self, row, value):
@@ -120,6 +137,7 @@ class Suggestion:
         if source == self.slot:
             return bound
         self.limit_at = at
+        self.ends = 0
         self.side = -1 if now < low else 1
         self.near = self.base[self.slot]
         return self.near

@@ -54,6 +54,7 @@ WEIGHT_STEPS, LEAST_WEIGHT_KG = 41, 14  # per octave
 SPARE_STEPS = 1000  # per octave
 DOSE_ZERO = 64  # where the dose is the usual one
 OBJECTIVE_STEP = 10  # apart: no pitch and no rotation time is as large
+ODD_STEP, ODD_NEAR = 0.05, 0.035  # pitches and rotation times (s) as near as that are the same: scanners differ
 # Factors spread what the envelope allows over 0..127: steps per octave for logarithms, per unit for the rest.
 TECHNIQUE: tuple[Feature, ...] = (
     Feature("n_kvp", "kvp", 1.25, -75, "kvp", "80 to 140 kV at 25 to 100"),
@@ -354,18 +355,18 @@ def _spare(scanner: Scanner) -> list[str]:
 
 
 def _odd(tables: Tables, column: str) -> list[str]:
-    """127 where a setting is none that a protocol of the objective asks for: it is then the console's way out, or wrong."""
+    """127 where a setting is near none that a protocol of the objective asks for: the console's way out, or wrong."""
     name = SETTINGS[column].removeprefix("n_")
     scanner = reference_scanner()
     rows = list(tables.protocols.values())
     options = objectives.options(column, scanner, rows)
-    pairs = [
-        (OBJECTIVES[row.objective], value) for row, line in zip(rows, options.values.tolist(), strict=True) for value in line
-    ]
-    keys = sorted({round(OBJECTIVE_STEP * code + value, 3) for code, value in pairs})
+    codes = [OBJECTIVES[row.objective] * OBJECTIVE_STEP for row in rows]
+    pairs = [(code, value) for code, line in zip(codes, options.values.tolist(), strict=True) for value in line]
+    bins = {round((code + value + off) / ODD_STEP) for code, value in pairs for off in (-ODD_NEAR, 0, ODD_NEAR)}
+    keys = ", ".join(f"{number * ODD_STEP:.2f}" for number in sorted(bins))
     return [
-        text.row(f"{name}_of_objective", [f"sum = {{ {column} = 1, objective = {OBJECTIVE_STEP} }}", "scale = 0.001"]),
-        text.row(f"{name}_is_asked_for", [f'in_set = "{name}_of_objective"', f"set = [{', '.join(map(str, sorted(keys)))}]"]),
+        text.row(f"{name}_of_objective", [f"sum = {{ {column} = 1, objective = {OBJECTIVE_STEP} }}", f"scale = {ODD_STEP}"]),
+        text.row(f"{name}_is_asked_for", [f'in_set = "{name}_of_objective"', f"set = [{keys}]"]),
         text.feature(f"n_odd_{name}", {f"{name}_is_asked_for": -127}, 127),
     ]
 

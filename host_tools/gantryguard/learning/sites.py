@@ -15,6 +15,7 @@ from gantryguard.clinic.commands import Commands
 from gantryguard.clinic.generator import generate_at_sites
 from gantryguard.clinic.scanner import reference_scanner
 from gantryguard.clinic.schema import LOCALISER, OBJECTIVES
+from gantryguard.errors import UserError
 from gantryguard.learning import features
 from gantryguard.learning import trial as trials
 from gantryguard.learning.commission import commission
@@ -56,13 +57,22 @@ def scans_of(site: int, count: int, seed: int) -> Commands:
     )
 
 
-def commissioned_trials(folder: Path, nets: Sequence[TrainedNet], count: int) -> list[tuple[Profile, Trial]]:
-    """`count` sites: each one's profile after commissioning with its own exams, and a test set of that site."""
-    pairs = []
-    for site in range(FIRST_SITE, FIRST_SITE + count):
-        profile = Profile(package_for(folder, nets, commission(scans_of(site, EXAMS, site)).ranges))
+def commissioned_trials(folder: Path, nets: Sequence[TrainedNet], count: int) -> tuple[list[tuple[Profile, Trial]], int]:
+    """`count` sites: each one's profile after commissioning with its own exams, and a test set of that site.
+
+    Also how many sites were passed over, because commissioning refused their exams as far from what any site does.
+    """
+    pairs: list[tuple[Profile, Trial]] = []
+    refused = 0
+    while len(pairs) < count:
+        site = FIRST_SITE + len(pairs) + refused
+        try:
+            own = commission(scans_of(site, EXAMS, site)).ranges
+        except UserError:
+            refused += 1
+            continue
         normals, sources = scans_of(site, TESTED, site + 50), scans_of(site, TESTED, site + 90)
         made = make_anomalies(sources, site, per_kind=PER_KIND)
         places = np.full(len(normals), site), np.full(len(made.commands), site)
-        pairs.append((profile, Trial(normals, places[0], made, places[1], sources)))
-    return pairs
+        pairs.append((Profile(package_for(folder, nets, own)), Trial(normals, places[0], made, places[1], sources)))
+    return pairs, refused

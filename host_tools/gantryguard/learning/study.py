@@ -90,11 +90,15 @@ def _of_seed(seed: int, part: Outcome) -> dict[str, object]:
 
 def _commissioned(folder: Path, profile: Profile, learnt: ceiling.Learnt, scope: Scope) -> dict[str, object]:
     """Sites after commissioning with 60 exams of every objective, beside the ceiling at their rate of false alarms."""
-    pairs = sites.commissioned_trials(folder, nets_of(profile), scope.sites)
+    pairs, refused = sites.commissioned_trials(folder, nets_of(profile), scope.sites)
     whole = evaluate.joined([evaluate.run(Pipeline(own), [test]) for own, test in pairs])
     whole = _with_ceiling(whole, learnt, [test for _, test in pairs])
     measured = evaluate.metrics(whole)
-    return {"sites": scope.sites, **{name: measured[name] for name in ("overall", "recall_by_kind", "blame")}}
+    return {
+        "sites": scope.sites,
+        "refused_sites": refused,
+        **{name: measured[name] for name in ("overall", "recall_by_kind", "blame")},
+    }
 
 
 def _better(metrics: dict[str, Any], compared: Sequence[dict[str, Any]]) -> dict[str, object]:

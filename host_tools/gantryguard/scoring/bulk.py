@@ -86,11 +86,11 @@ class BulkJudge:
     def values(self, columns: dict[str, FloatArray]) -> Whole:
         """Value vectors of a fresh exam after its context was let through. NaN in a stated value: what the rest gives."""
         matrix = self.profile.matrix_from(columns)
-        self._evaluate(matrix, self.context)
+        self.evaluate(matrix, self.context)
         first, count = self.commands[self.context, [codec.C_LATCH, codec.C_LATCHES]]
         for target, source in self.latches[first : first + count, :2]:
             matrix[:, target] = matrix[:, source]
-        self._evaluate(matrix, self.parameters)
+        self.evaluate(matrix, self.parameters)
         self._state(matrix, columns)
         return matrix
 
@@ -105,7 +105,7 @@ class BulkJudge:
                 changed |= empty
         if changed.any():
             fresh = matrix[changed]
-            self._evaluate(fresh, self.parameters)
+            self.evaluate(fresh, self.parameters)
             matrix[changed] = fresh
 
     def judge(self, matrix: Whole) -> Findings:
@@ -128,7 +128,7 @@ class BulkJudge:
 
     def reassess(self, matrix: Whole, command: int) -> Findings:
         """As `assess`, with the command's rows evaluated anew, in place."""
-        self._evaluate(matrix, command)
+        self.evaluate(matrix, command)
         return self.assess(matrix, command)
 
     def corrected(self, matrix: Whole, slots: Whole, values: Whole, command: int) -> Whole:
@@ -136,13 +136,14 @@ class BulkJudge:
         probe = matrix.copy()
         rows = np.arange(len(probe))
         probe[rows, slots] = values
-        self._evaluate(probe, command)
+        self.evaluate(probe, command)
         for target, source in self.derived[:, :2]:
             follows = slots != target
             probe[follows, target] = probe[follows, source]
         return probe
 
-    def _evaluate(self, matrix: Whole, command: int) -> None:
+    def evaluate(self, matrix: Whole, command: int) -> None:
+        """Evaluate a command's rows in place."""
         self.profile.evaluate(matrix, self.profile.command_names[command])
 
     def _fresh(self, matrix: Whole) -> Whole:
@@ -151,7 +152,7 @@ class BulkJudge:
         first, count = self.commands[self.context, [codec.C_LATCH, codec.C_LATCHES]]
         targets = self.latches[first : first + count, 0]
         matrix[:, targets] = start[targets]
-        self._evaluate(matrix, self.context)
+        self.evaluate(matrix, self.context)
         return matrix
 
     def _refuse_fields(self, matrix: Whole, command: int, result: Findings) -> None:

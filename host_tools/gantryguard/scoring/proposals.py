@@ -22,27 +22,39 @@ Proposal = tuple[int, int]  # slot and raw value
 
 
 class _Search(Suggestion):
-    """Core's search, but for the probe's values: they are made in bulk (`BulkJudge.corrected`)."""
+    """Core's search, but for the probe's values: those that are judged are made in bulk (`BulkJudge.corrected`)."""
 
     def _prepare(self) -> None:
-        """Nothing to copy."""
+        """Only what `_approach` looks at by itself."""
+        if self.limit_at >= 0:
+            cast(Any, super())._prepare()
 
 
 class _Desk:
     """Stands where the search expects the judge: it has the findings of one row, and says of a probe what it was told."""
 
-    def __init__(self, words: Whole, findings: Findings, row: int, values: Sequence[int]) -> None:
+    def __init__(self, judge: BulkJudge, findings: Findings, row: int, values: Sequence[int]) -> None:
         self.exam = SimpleNamespace(size=len(values), trial=array("i", values))
-        self.command, self.blamed = int(findings.command[row]), int(findings.blamed[row])
-        self.limit, self.network = int(findings.limit[row]), int(findings.network[row])
+        self.command = int(findings.command[row])
         self.output_at, self.expected = 0, 0
-        self.answer = PASS
-        self._words = words
+        self._judge, self._words = judge, judge.words
+        self.hear(findings, row)
+
+    def hear(self, findings: Findings, row: int) -> None:
+        """What the bulk judge found of a command or of a probe."""
+        self.answer, self.blamed = int(findings.verdict[row]), int(findings.blamed[row])
+        self.limit, self.network = int(findings.limit[row]), int(findings.network[row])
         self._outputs = {index: outputs[row].tolist() for index, outputs in sorted(findings.outputs.items())}
 
     def assess(self, _values: array[int], _command: int) -> int:
         """The verdict that the bulk judge gave."""
         return self.answer
+
+    def derive(self, values: array[int], command: int) -> None:
+        """As `Judge.derive`."""
+        matrix = np.array([values], dtype=np.int64)
+        self._judge.evaluate(matrix, command)
+        values[:] = array("i", matrix[0].tolist())
 
     def mended(self, _values: array[int], _command: int, slot: int) -> bool:
         """As `Judge.mended`, from what the networks said to the bulk judge."""
@@ -82,7 +94,7 @@ def _searches(judge: BulkJudge, matrix: Whole, findings: Findings) -> dict[int, 
     refused = (findings.verdict != PASS) & (findings.command == judge.parameters) & (findings.blamed >= 0)
     searches = {}
     for row in np.flatnonzero(refused).tolist():
-        desk = _Desk(judge.words, findings, row, matrix[row].tolist())
+        desk = _Desk(judge, findings, row, matrix[row].tolist())
         search: Any = cast(Any, _Search)(judge.profile.package, desk)
         if search.start():
             searches[row] = (search, desk)
@@ -103,7 +115,8 @@ def _tell(judge: BulkJudge, matrix: Whole, probing: dict[int, Running]) -> None:
     slots = np.array([search.slot for search, _ in probing.values()], dtype=np.int64)
     values = np.array([search.value for search, _ in probing.values()], dtype=np.int64)
     probes = judge.corrected(matrix[rows], slots, values, judge.parameters)
-    verdicts = judge.reassess(probes, judge.parameters).verdict.tolist()
-    for (search, desk), verdict in zip(probing.values(), verdicts, strict=True):
-        desk.answer = verdict
+    found = judge.reassess(probes, judge.parameters)
+    for row, (search, desk) in enumerate(probing.values()):
+        search.probe[:] = array("i", probes[row].tolist())
+        desk.hear(found, row)
         search.step()
