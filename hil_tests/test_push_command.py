@@ -1,4 +1,4 @@
-"""`gantryguard device push` on the emulated device: says what changes, updates, refuses what is old or expired, or only looks."""
+"""`gantryguard device push` on the emulated device: what changes, an update, a dry run; what is old or expired is refused."""
 
 from __future__ import annotations
 
