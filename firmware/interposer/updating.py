@@ -10,6 +10,7 @@ their turn in between. Loaded when the first update begins and for good: the nex
   abort                    give it up
 """
 
+import gc
 import json
 import time
 
@@ -154,6 +155,7 @@ class Updating:
         if not self.arrival or self.arrival.at != self.arrival.length:
             return UPDATE_ORDER
         self._close()
+        gc.collect()
         reason = self._verify()
         self.touched = time.ticks_ms()
         if reason == NONE:
