@@ -134,6 +134,8 @@ def decide(flash: Flash) -> bytes:
         with file:
             package = Package(file.read(), "pico", Trust(root, slots.counter))
         if package.reason == NONE:
+            if slots.trial != RUNNING:
+                slots.settle_on(slot)
             return bytes(package.digest)
     if slots.trial == RUNNING:
         slots.refuse(UPDATE_UNCONFIRMED)

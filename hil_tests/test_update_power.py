@@ -94,6 +94,22 @@ def test_a_state_that_is_written_in_two_steps_is_caught(update: Update) -> None:
     assert found
 
 
+def test_the_slot_that_runs_is_never_the_spare_one(update: Update) -> None:
+    """The state is lost and the first slot damaged: what runs is the second, and an update goes into the first."""
+    *_, (_number, _way, last) = cuts(update.start, update.changes)
+    flash = Flash(last)
+    files = Files(flash)
+    with files.open("state.bin", "wb") as file:
+        file.write(b"lost")
+    with files.open("package.bin", "wb") as file:
+        file.write(b"damaged")
+    assert decide(flash) == update.new
+    slots = slots_on(flash)
+    with slots.open_spare() as file:
+        file.write(b"the next one")
+    assert decide(flash) == update.new
+
+
 def runs(image: bytes, update: Update) -> str:
     """What the device itself does with a flash: the digest of the package that it runs, relay closed (once it is confirmed)."""
     pico = EmulatedPico(image, load_board(), usb=True)

@@ -144,8 +144,9 @@ class Bridge:
         self._show(now)
 
     def leave_safe_mode(self, now):
-        """Back to work, unless something else is wrong."""
-        self.fault = NONE
+        """Back to work, unless the relay cannot be trusted: that stays until a reset."""
+        if self.fault != RELAY_FAULT:
+            self.fault = NONE
         self._show(now)
 
     # ---- one turn

@@ -44,7 +44,9 @@ def load(watchdog):
         order = slots.begin()
     loaded.is_trial = slots.trial != 0
     loaded.refusal = slots.refusal
-    _try(slots, order, loaded, watchdog)
+    slot = _try(slots, order, loaded, watchdog)
+    if loaded.reason == NONE and not loaded.is_trial:
+        slots.settle_on(slot)
     if loaded.is_trial and loaded.reason != NONE:
         slots.refuse(loaded.reason)
         return None
@@ -56,19 +58,20 @@ def load(watchdog):
 
 
 def _try(slots, order, loaded, watchdog):
-    """Load the first slot that can be used; the reason is that of the first one otherwise."""
+    """Load the first slot that can be used, and return it; the reason is that of the first one otherwise."""
     root = slots.root()
     loaded.reason = root.reason
     loaded.root_version = root.version
     if root.reason != NONE:
-        return
+        return order[0]
     for slot in order:
         reason = _load(slots.open(slot), root, slots.counter, loaded, watchdog)
         if slot == order[0] or reason == NONE:
             loaded.reason = reason
         if reason == NONE:
-            return
+            return slot
         loaded.forget()
+    return order[0]
 
 
 def _load(file, root, least_counter, loaded, watchdog):

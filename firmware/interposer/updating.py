@@ -36,8 +36,8 @@ from interposer.hal.faults import expect_reset
 from interposer.hal.slots import MOST_BYTES, Slots
 
 SILENCE_MS = const(30000)  # after which a host is given up, and a package on trial
-LEAVING_MS = const(10)  # for the last answer to leave
-BREATH_MS = const(20)  # between two turns of the frames while a signature is verified
+LEAVING_MS = const(4)  # for the last answer to leave
+BREATH_MS = const(40)  # between two turns of the frames while a signature is verified
 
 IDLE = const(0)
 RECEIVING = const(1)

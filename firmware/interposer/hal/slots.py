@@ -43,6 +43,8 @@ class Slots:
         self.counter = 0
         self.refusal = NONE  # why the last update came to nothing
         self.is_known = self._read()
+        if not self.is_known and self._stated_counter(1) > self._stated_counter(0):
+            self.active = 1  # the state is lost, or was never written: by what the packages themselves state
 
     def _read(self):
         record = self._content(STATE, RECORD_BYTES + 1)
@@ -76,19 +78,20 @@ class Slots:
     # ---- at the start
 
     def begin(self):
-        """Make the start's step of the rules above; the slots to be tried, the first that can be used counts.
-
-        Where the state is lost, that is by the counters that the packages themselves state: the higher one first.
-        """
+        """Make the start's step of the rules above; the slots to be tried, or None where nobody has confirmed a trial."""
         if self.trial == PENDING:
             self.trial = RUNNING
             self._write()
             return (1 - self.active,)
         if self.trial == RUNNING:
             return None
-        if not self.is_known and self._stated_counter(1) > self._stated_counter(0):
-            self.active = 1
         return (self.active, 1 - self.active)
+
+    def settle_on(self, slot):
+        """This slot can be used, the other one cannot: it is the one that no update may touch."""
+        if slot != self.active:
+            self.active = slot
+            self._write()
 
     def _stated_counter(self, slot):
         header = self._content(PACKAGES[slot], 24)
@@ -114,7 +117,9 @@ class Slots:
     # ---- an update
 
     def open_spare(self):
-        """The file of the slot that does not count, empty, for writing."""
+        """The file of the slot that does not count, empty, for writing. Which one that is has to be written down first."""
+        if not self.is_known:
+            self._write()
         return self.open_file(PACKAGES[1 - self.active], "wb")
 
     def install(self):
