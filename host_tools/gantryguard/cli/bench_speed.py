@@ -16,7 +16,6 @@ from rich.table import Table
 
 from gantryguard.benchmarks.latency import BUSY, Measured, frames_within, guard_at, measure
 from gantryguard.benchmarks.picture import draw
-from gantryguard.benchmarks.stages import CYCLES_PER_US, Stages, measure_stages
 from gantryguard.client.image import micropython_uf2
 from gantryguard.profiles.files import load_profile
 from gantryguard.profiles.profile import Profile
@@ -39,19 +38,14 @@ def latency(
     profile: ProfileName = "ct",
     micropython: Image = None,
 ) -> None:
-    """Measure last byte in to verdict and to the first byte out, lines at rest and busy, and what each stage of it takes."""
+    """Measure last byte in to verdict, and to the first byte out, with the line at rest and with both lines busy."""
     guarded, image = load_profile(profile), micropython_uf2(micropython, _say(as_json))
     results = []
     for rate in baud or RATES:
         for is_spaced in (True, False):
             results.append(measure(guard_at(guarded, image, rate), guarded, rate, frames, is_spaced=is_spaced))
             _progress(as_json, results[-1])
-    stages = measure_stages(guarded, image)
-    if as_json:
-        print(json.dumps({"latency": [asdict(result) for result in results], **asdict(stages)}, indent=1))
-    else:
-        _print(results)
-        _print_stages(stages)
+    _print(results, as_json)
     if picture:
         draw(picture, results)
 
@@ -66,12 +60,10 @@ def throughput(
     """Find the highest rate at which no frame is lost while both lines are busy without a pause."""
     guarded, image = load_profile(profile), micropython_uf2(micropython, _say(as_json))
     results = list(_climb(guarded, image, sorted(baud or LADDER), seconds, as_json))
-    if as_json:
-        print(json.dumps([asdict(result) for result in results], indent=1))
-        return
-    _print(results)
+    _print(results, as_json)
     best = max((result.baud for result in results if not result.lost), default=0)
-    print(f"highest rate without a loss: {best} baud" if best else "frames were lost at every rate")
+    if not as_json:
+        print(f"highest rate without a loss: {best} baud" if best else "frames were lost at every rate")
 
 
 def _climb(profile: Profile, image: Path, rates: list[int], seconds: float, as_json: bool) -> Iterator[Measured]:
@@ -94,25 +86,16 @@ def _progress(as_json: bool, result: Measured) -> None:
         print(f"  {result.baud} baud, {result.mode}: {result.frames} commands, {result.lost} frames lost", flush=True)
 
 
-def _print(results: list[Measured]) -> None:
+def _print(results: list[Measured], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps([asdict(result) for result in results], indent=1))
+        return
     print("simulated us after the last byte of a frame: minimum / median / 99th percentile / maximum")
     table = Table("baud", "both lines", "lost", "verdict", "first byte out")
     for result in results:
         mode = "busy" if result.mode == BUSY else "at rest"
         table.add_row(str(result.baud), mode, str(result.lost), _cell(result.verdict_us), _cell(result.first_byte_out_us))
     Console().print(table)
-
-
-def _print_stages(stages: Stages) -> None:
-    table = Table("stage of a verdict on scan parameters", "cycles", "us at 125 MHz")
-    for name, cycles in stages.stages_cycles.items():
-        table.add_row(name, f"{cycles:.0f}", f"{cycles / CYCLES_PER_US:.1f}")
-    Console().print(table)
-    table = Table("kernel", "cycles per multiply-accumulate", "source")
-    for kernel in stages.kernels:
-        table.add_row(*map(str, kernel.values()))
-    Console().print(table)
-    print(f"free after the start: {stages.free_heap_bytes} bytes of heap, {stages.free_flash_bytes} bytes of flash")
 
 
 def _cell(spread: Spread | None) -> str:
