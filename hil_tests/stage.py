@@ -38,6 +38,9 @@ try:
         time.sleep_ms(20)
     slots.PACKAGES = ("%d.bin" % port.read(1)[0], "none")
     port.deinit()
+    del port  # what the choice has cost is no part of the product
+    import gc
+    gc.collect()
     main()
 except BaseException as error:
     from interposer.hal.faults import remember_crash

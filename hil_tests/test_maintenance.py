@@ -66,20 +66,14 @@ def test_a_held_command_is_explained(guard: Guard) -> None:
     assert [event["extra"] for event in happened(guard, "state")] == [PASSING, HOLDING, PASSING]
 
 
-def test_a_network_tells_score_threshold_and_a_better_value(guard: Guard) -> None:
+def test_a_network_tells_score_and_threshold(guard: Guard) -> None:
     context = guard.frame("exam_context", cases.ADULT)
     assert guard.send(context) == context
     assert guard.send(guard.frame("scan_parameters", cases.abdomen(**cases.SLOW).parameters)) == b""
     (verdict,) = happened(guard, "verdict")
     assert verdict["reason"] == reasons.ABNORMAL_FOR_CONTEXT
     assert verdict["extra"] > verdict["threshold"] > 0
-    (proposal,) = happened(guard, "proposal")
-    field = guard.profile.slot_names[proposal["blamed"]]
-    assert field == guard.profile.slot_names[verdict["blamed"]]
-    better = cases.abdomen(**{**cases.SLOW, field: guard.profile.from_raw(field, proposal["value"])}).parameters
-    guard.press("cancel", 700)
-    frame = guard.frame("scan_parameters", better)
-    assert guard.send(frame) == frame
+    assert happened(guard, "proposal") == []  # several fields are odd: no change of one of them passes
 
 
 def test_a_blocked_command_is_explained(guard: Guard) -> None:

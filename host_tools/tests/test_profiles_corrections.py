@@ -36,7 +36,7 @@ def proposed(desk: Desk) -> tuple[str, float] | None:
         ({}, ABDOMEN | {"collimation_mm": 30}, "collimation_mm", 40),
         ({}, ABDOMEN | {"phantom_cm": 16}, "phantom_cm", 32),
         ({}, ABDOMEN | {"tilt_deg": 5}, "tilt_deg", 0),
-        ({"objective": "paed_abdomen_pelvis", **CHILD}, ABDOMEN | {"ma": 400, "scan_length_mm": 260}, "ma", 80),
+        ({"objective": "paed_abdomen_pelvis", **CHILD}, ABDOMEN | {"kvp": 80, "ma": 700, "scan_length_mm": 260}, "ma", 237),
     ],
 )
 def test_a_correction_is_proposed_that_passes(

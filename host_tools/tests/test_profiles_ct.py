@@ -92,7 +92,7 @@ PARAMETERS: dict[str, tuple[Mapping[str, Any], Mapping[str, Any], int]] = {
     "usual length": ({}, ABDOMEN | {"scan_length_mm": 150}, HOLD),
     "highest usual voltage": ({"objective": "extremity"}, ABDOMEN | {"kvp": 140}, HOLD),
     "lowest usual voltage": ({"objective": "calcium_score"}, ABDOMEN | {"scan_mode": "axial", "kvp": 100}, HOLD),
-    "highest usual voltage for the slim": ({"weight_kg": 50}, ABDOMEN | {"kvp": 140, "ma": 60}, HOLD),
+    "highest usual voltage for the slim": ({"weight_kg": 45}, ABDOMEN | {"kvp": 140, "ma": 60}, HOLD),
     "highest usual rotation time": ({"objective": "chest_ldct"}, ABDOMEN | {"rotation_s": 0.8, "ma": 50}, HOLD),
     "lowest usual rotation time": ({}, ABDOMEN | {"rotation_s": 0.35, "ma": 300}, HOLD),
     "highest usual pitch": ({"objective": "head"}, ABDOMEN | {"phantom_cm": 16, "pitch": 0.8}, HOLD),

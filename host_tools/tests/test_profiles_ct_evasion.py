@@ -185,5 +185,5 @@ def test_an_adults_technique_on_a_child_is_held() -> None:
     desk = ready({"objective": "paed_abdomen_pelvis", **CHILD})
     assert desk.send("scan_parameters", stated(ct(), ABDOMEN | {"ma": 400, "scan_length_mm": 260})) == HOLD
     assert desk.judge.reason == ABNORMAL_FOR_CONTEXT
-    assert desk.judge.blamed == ct().slot("ma")
+    assert desk.judge.blamed == ct().slot("kvp")  # 120 kV is wrong for 15 kg whatever the current
     assert NONE == 0

@@ -141,5 +141,5 @@ def test_arbitrary_bytes_are_read_or_refused_in_one_line(
 def test_the_document_names_every_column_and_code() -> None:
     text = (paths.ROOT / "docs" / "data.md").read_text(encoding="utf-8")
     words = set(re.findall(r"[a-z0-9_]+", text))
-    codes = [code for name, code in vars(errors).items() if name.isupper()]
+    codes = [code for name, code in vars(errors).items() if name.isupper() and code < errors.KEY_FILE]
     assert not {*schema.NAMES, *schema.OBJECTIVES, *schema.SCAN_MODES, *SOURCE_COLUMNS, *RESULTS, *map(str, codes)} - words
