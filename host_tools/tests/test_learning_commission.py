@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ from gantryguard.learning.commission import FEWEST_EXAMS, commission
 from gantryguard.learning.pipeline import Pipeline, nets_of
 from gantryguard.learning.site_exams import read_exams
 from gantryguard.profiles.profile import Profile
+from interposer.core.suggestion import Suggestion
+from interposer.core.verdict import Judge
 
 CT = paths.MODELS / "ct"
 SITE = 77
@@ -93,9 +96,28 @@ def test_proposals_pass_and_are_mostly_usual(shipped: Profile) -> None:
     test = trial.trial(trial.Sample(normals=9000, per_kind=12, seed=620_000))
     figures = proposals.measure(shipped, test)
     assert figures["refused"] > 200
-    assert figures["proposed"] > 0.6
+    assert figures["proposed"] > 0.93
     assert figures["usual"] > 0.8
-    assert figures["dose_within_25_percent"] > 0.6
+    assert figures["dose_within_25_percent"] > 0.7
+
+
+@pytest.mark.parametrize(("field", "factor"), [("ma", 4.0), ("scan_length_mm", 2.5)])
+def test_a_network_says_what_a_field_should_have_been(shipped: Profile, field: str, factor: float) -> None:
+    """The output that says the value, not the one that accuses: it leads most of the way back."""
+    judge = Judge(shipped.package)
+    search = Suggestion(shipped.package, judge)
+    before = exams(60).take(np.arange(60))
+    before = before.take(before["scan_mode"] == schema.HELICAL)
+    after = reference_scanner().restated(before.replace(**{field: before[field] * factor}))
+    index, slot, left = shipped.command(proposals.COMMAND), shipped.slot(field), []
+    for row in range(len(after)):
+        judge.exam.trial[:] = array("i", shipped.matrix_from({k: [v] for k, v in after.row(row).items()})[0].tolist())
+        judge.assess(judge.exam.trial, index)
+        assert judge.mended(judge.exam.trial, index, slot)
+        left.append(np.log(shipped.from_raw(field, search._from_network()) / before[field][row]) / np.log(factor))
+    assert len(left) > 20
+    assert np.median(np.abs(left)) < 0.5
+    assert not judge.mended(judge.exam.trial, index, shipped.slot("phantom_cm"))
 
 
 def test_without_a_guard_the_red_team_would_get_far() -> None:

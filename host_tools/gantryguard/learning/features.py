@@ -7,7 +7,7 @@ in `objectives.toml`. Ranges become limits (`limits.toml` names the rows); every
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from gantryguard.clinic import objectives, patients
@@ -15,7 +15,9 @@ from gantryguard.clinic.objectives import Tables
 from gantryguard.clinic.scanner import Scanner, reference_scanner
 from gantryguard.clinic.schema import OBJECTIVES, SCAN_MODES
 from gantryguard.learning import feature_rows as text
+from gantryguard.learning import network_text
 from gantryguard.learning import ranges as ranges_of
+from gantryguard.learning.network_text import Declared
 from gantryguard.learning.ranges import PAED_HEAD, Range, Ranges
 
 MODES = tuple(SCAN_MODES)
@@ -98,24 +100,7 @@ CONTEXT = (
     "n_pregnant",
     "n_head_phantom",
 )
-SOUND = "n_sound"
 MENDED = ("n_kvp", "n_ma", "n_rotation", "n_pitch", "n_collimation", "n_slice", "n_length")
-
-
-class Declared(NamedTuple):
-    """A network: its inputs, the rows that it should say, the group of its thresholds, its reason.
-
-    `accuses`: after these targets come as many outputs again, each accusing the field of one of them; 0 is "sound".
-    """
-
-    name: str
-    about: str
-    inputs: tuple[str, ...]
-    targets: tuple[str, ...]
-    group: str
-    groups: int
-    reason: str
-    accuses: bool = False
 
 
 # Both see a command, perhaps spoilt, and say the normal one. The first knows normal commands only; the second also knows the
@@ -175,7 +160,7 @@ def render(tables: Tables, ranges: Ranges | None = None) -> str:
         "# ---- Context",
         *_context(tables, ranges),
         "# ---- Networks",
-        *map(_network, NETWORKS),
+        *(network_text.render(network, {name: feature.field for name, feature in BY_NAME.items()}) for network in NETWORKS),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -313,7 +298,7 @@ def _context(tables: Tables, ranges: Ranges) -> list[str]:
         *_odd(tables, "rotation_s"),
         text.activation("n_site_is_known", known, "where the usual dose is that of this site"),
         text.flag("n_pregnant", "is_pregnant"),
-        text.feature(SOUND, {"log_size_cm": 0}, 0, "what an accusing output says where nothing is wrong"),
+        text.feature(network_text.SOUND, {"log_size_cm": 0}, 0, "what an accusing output says where nothing is wrong"),
         text.feature("n_size", {"log_size_cm": 48}, -159.5, "10 to 50 cm at 0 to 111"),
         text.feature(
             "n_weight",
@@ -373,33 +358,3 @@ def _odd(tables: Tables, column: str) -> list[str]:
 
 def _values(ranges: Ranges, column: str, name: str) -> dict[str, float]:
     return {key: BY_NAME[name].at(one[column].usual) for key, one in ranges.settings.items()}
-
-
-def _network(network: Declared) -> str:
-    listed = "\n".join(f'    "{source}",' for source in network.inputs)
-    head = [
-        "[[network]]",
-        f'name = "{network.name}"',
-        f'about = "{network.about}"',
-        'score = "reconstruction"',
-        f'reason = "{network.reason}"',
-        'on = ["scan_parameters"]',
-        f'group = "{network.group}"',
-        f"groups = {network.groups}",
-        f"inputs = [\n{listed}\n]",
-    ]
-    accused = _accused(network.targets) if network.accuses else []
-    return "\n\n".join(["\n".join(head), *_targets(network.targets), *accused])
-
-
-def _targets(names: Iterable[str]) -> list[str]:
-    blocks = []
-    for name in names:
-        blamed = BY_NAME[name].field
-        blocks.append(f'[[network.target]]\nrow = "{name}"' + (f'\nfield = "{blamed}"' if blamed else ""))
-    return blocks
-
-
-def _accused(names: Iterable[str]) -> list[str]:
-    """Outputs that accuse the field of a target; that target says what the field should be."""
-    return [f'[[network.target]]\nrow = "{SOUND}"\nfield = "{BY_NAME[name].field}"\nvalue = "{name}"' for name in names]
