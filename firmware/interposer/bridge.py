@@ -39,7 +39,7 @@ from interposer.core.gate import (
     Gate,
 )
 from interposer.core.limits import L_NAME, LIMIT_WORDS
-from interposer.core.link import BACKWARD, D_LAST_BAD, D_LENGTH, FRAMING_WORDS, Deframer, move, same
+from interposer.core.link import BACKWARD, D_LAST_BAD, D_LENGTH, F_MAX, FRAMING_WORDS, Deframer, move, same
 from interposer.core.package import (
     ENFORCE,
     P_GAP_MS,
@@ -80,7 +80,7 @@ class Bridge:
         self.judge = judge
         self.suggestion = Suggestion(package, judge)
         self.gate = Gate(params)
-        self.events = Events()
+        self.events = Events(framings[F_MAX])
         self.verdicts = array("i", bytes(12))
         self.reasons = array("i", bytes(4 * 128))
         self.console = console
@@ -272,7 +272,7 @@ class Bridge:
         verdict = judge.result[R_VERDICT]
         self.verdicts[verdict] = (self.verdicts[verdict] + 1) & COUNT_MASK
         if verdict != PASS:
-            self._record_verdict(now)
+            self._record_verdict(self.forward.frame, self.forward.length, now)
         if self.fault != NONE:
             self._frame_in_fault()
         elif verdict == BLOCK and self.gate.state == BLOCKING and self.enforcing:  # a flood, as the gate would say it
@@ -294,13 +294,14 @@ class Bridge:
             self.replies.refuse(self.forward.frame, self.fault)
 
     @micropython.native
-    def _record_verdict(self, now):
+    def _record_verdict(self, frame, length, now):
         judge = self.judge
         result = judge.result
         reason = result[R_REASON]
         self.reasons[reason] = (self.reasons[reason] + 1) & COUNT_MASK
         if self.gate.state == BLOCKING:
-            self.events.repeat(VERDICT, now, reason)
+            if self.events.repeat(VERDICT, now, reason):
+                self.events.add_frame(frame, length)
             return
         blamed, limit, network = result[R_BLAMED], result[R_LIMIT], result[R_NETWORK]
         value = judge.exam.trial[blamed] if blamed >= 0 else 0
@@ -310,6 +311,7 @@ class Bridge:
             extra = judge.scores[network]
             threshold = judge.thresholds[network]
         self.events.add(VERDICT, now, result[R_COMMAND], result[R_VERDICT], reason, blamed, value, extra, threshold)
+        self.events.add_frame(frame, length)
         if not result[R_IS_RETRY] and self.gate.state == PASSING:
             self.suggestion.start()
 
@@ -337,7 +339,7 @@ class Bridge:
         """Send the held frame, unless it has become one that nobody may release."""
         self.suggestion.stop()
         if self.judge.assess_held(self.held, self.held_length) == BLOCK:
-            self._record_verdict(now)
+            self._record_verdict(self.held, self.held_length, now)
             self.gate.block(self.judge.reason, now)
             self.replies.refuse(self.held, self.judge.reason)
             return
