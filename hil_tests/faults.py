@@ -27,7 +27,8 @@ METHODS = {
     "hal.ports.Port": "has_lost room transmit finish",
     "hal.relay.Relay": "agrees settle",
     "hal.wake.Wake": "arm_timer ioctl",
-    "service.events.Events": "add",
+    "service.events.Events": "add add_frame",
+    "service.logbook.Logbook": "is_due flush",
     "service.maintenance.Maintenance": "pending pump",
     "service.status.Status": "_running",
 }

@@ -23,11 +23,9 @@ from interposer.hal.faults import expect_reset, keep_count, kept_count, last_dea
 from interposer.hal.panel import FAST, OFF, Keys, Lamp
 from interposer.hal.ports import Rings, open_ports
 from interposer.hal.relay import Relay
-from interposer.hal.segments import Segments
 from interposer.hal.wake import Wake
 from interposer.polling import poller
 from interposer.service.events import BOOT, Events
-from interposer.service.logbook import Logbook
 from interposer.service.maintenance import Maintenance
 from interposer.service.status import Status
 
@@ -87,6 +85,10 @@ def _run(relay):
 
 
 def _logbook(events, bridge, loaded):
+    """The log: its code comes after the networks, which need the largest pieces of memory."""
+    from interposer.hal.segments import Segments
+    from interposer.service.logbook import Logbook
+
     return Logbook(Segments(machine.unique_id()), events, bridge, loaded, keep_count, kept_count())
 
 

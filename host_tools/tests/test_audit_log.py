@@ -22,7 +22,7 @@ from gantryguard.signing.records import identifier
 from interposer.core import journal, reasons
 from interposer.core.gate import PASSING
 from interposer.core.package import P_PARAMS, P_REST_SLOT, P_REST_VALUES
-from interposer.hal.segments import MOST_RECORDS, MOST_SEGMENTS, Segments
+from interposer.hal.segments import MOST_RECORDS, MOST_SEGMENTS, NOTE, Segments, note
 from interposer.service.events import BAD_FRAME, BOOT, EVENTS, STATE, UPDATE, VERDICT, Events
 from interposer.service.export import export
 from interposer.service.logbook import AT_ONCE, REST_MS, SILENT_MS, Logbook
@@ -35,7 +35,7 @@ class Device:
     """The log's own code on a littlefs in memory: what a device does, and what it answers."""
 
     def __init__(self, flash: bytes | None = None, cut_off: int = 0) -> None:
-        empty = bytes(FS_OFFSET) + build_filesystem({})
+        empty = bytes(FS_OFFSET) + build_filesystem({NOTE: note(0, 0)})
         assert len(empty) == FLASH_BYTES
         self.flash = Flash(flash or empty)
         files = Files(self.flash)
@@ -248,7 +248,7 @@ def guard(slot: int, values: int, value: int, shown: int) -> SimpleNamespace:
     params = [0] * P_PARAMS
     params[P_REST_SLOT], params[P_REST_VALUES] = slot, values
     judge = SimpleNamespace(exam=SimpleNamespace(values=[0, value]))
-    return SimpleNamespace(forward_at=1000, params=params, judge=judge, shown=shown)
+    return SimpleNamespace(forward_at=1000, params=params, judge=judge, shown=shown, gate=SimpleNamespace(fresh=0))
 
 
 @pytest.mark.parametrize(
@@ -274,6 +274,8 @@ def test_it_writes_only_while_a_stop_would_not_matter(slot: int, value: int, sho
     device.verdicts(1)
     assert device.logbook.is_due(1000 + quiet_ms) == rests
     assert device.counts[-1] == 1
+    device.logbook.bridge.gate.fresh = 1  # a key is being pressed
+    assert not device.logbook.is_due(1000 + quiet_ms)
 
 
 # ---- segments

@@ -40,12 +40,10 @@ class Segments:
         self._find()
 
     def _find(self):
-        if FOLDER not in self.system.listdir("/"):
-            self.system.mkdir(FOLDER)
         self.numbers = sorted([int(name[:-4]) for name in self.system.listdir(FOLDER) if name.endswith(".seg")])
-        note = self._content(NOTE, 0, NOTE_BYTES)
-        if len(note) == NOTE_BYTES and note[16:] == _digest(note):
-            _, self.given, self.boots, _ = struct.unpack(NOTE_FORMAT, note)
+        noted = self._content(NOTE, 0, NOTE_BYTES)
+        if len(noted) == NOTE_BYTES and noted[16:] == _digest(noted):
+            _, self.given, self.boots, _ = struct.unpack(NOTE_FORMAT, noted)
         if self.numbers:
             self._find_end()
         self.given = max(self.given, self.last)
@@ -79,9 +77,8 @@ class Segments:
     def announce(self, number):
         """Write down that numbers up to this one are given away."""
         self.given = number
-        note = struct.pack(NOTE_FORMAT, NOTE_MAGIC, self.given, self.boots, bytes(16))
         with self.open_file(NEW, "wb") as file:
-            file.write(note[:16] + _digest(note))
+            file.write(note(self.given, self.boots))
         self.system.rename(NEW, NOTE)
 
     def append(self, bodies):
@@ -119,5 +116,11 @@ def _name(number):
     return FOLDER + "/" + str(number) + ".seg"
 
 
-def _digest(note):
-    return hashlib.sha256(note[:16]).digest()[:16]
+def note(given, boots):
+    """The content of the note; an image is flashed with that of a device that was never started."""
+    content = struct.pack(NOTE_FORMAT, NOTE_MAGIC, given, boots, bytes(16))
+    return content[:16] + _digest(content)
+
+
+def _digest(noted):
+    return hashlib.sha256(noted[:16]).digest()[:16]

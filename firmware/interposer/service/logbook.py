@@ -61,6 +61,8 @@ class Logbook:
         bridge = self.bridge
         if bridge is None:
             return True
+        if bridge.gate.fresh:  # somebody presses a key: not looked at for so long, it would have to be pressed anew
+            return False
         quiet_ms = elapsed(now, bridge.forward_at)
         slot = bridge.params[P_REST_SLOT]
         if slot < 0:
