@@ -50,6 +50,7 @@ SLIM_CM = 27.0  # diameter: about 62 kg at 1.60 m; a technique for the average p
 GROWN_Y = 18.0  # children are no slim adults
 LARGE_CM = 33.5  # diameter: about 105 kg at 1.75 m; their scans are at the limits of tube and generator
 SIZES = 3  # groups of patients that have thresholds of their own
+HIGHEST_INPUT = 127
 SCAN_GROUPS = 1 + 2 * SIZES * len(OBJECTIVES)
 DOSE_STEPS, SPAN_STEPS = 40, 40  # per octave
 WEIGHT_STEPS, LEAST_WEIGHT_KG = 41, 14  # per octave
@@ -136,16 +137,16 @@ def unusual_trunk_groups(tables: Tables) -> frozenset[int]:
     return frozenset((SIZES * known + size) * count + code for known in (0, 1) for size in range(1, SIZES) for code in codes)
 
 
-def render(tables: Tables, ranges: Ranges | None = None) -> str:
+def render(tables: Tables, ranges: Ranges | None = None, scanner: Scanner | None = None) -> str:
     """The text of features.toml for the generator's tables; `ranges` default to those of generated normals."""
-    ranges = ranges or ranges_of.generated()
+    ranges, scanner = ranges or ranges_of.generated(), scanner or reference_scanner()
     parts = [
         HEAD,
         "# ---- Logarithms that the quantities lack",
         text.log("log_slice", "slice_mm"),
         text.log("log_length", "scan_length_mm"),
         "# ---- Technique",
-        *(text.feature(f.name, {f.source: f.factor}, f.add, f.about) for f in BY_NAME.values()),
+        *(text.feature(f.name, {f.source: f.factor}, f.add, f.about, _taught(f, scanner)) for f in BY_NAME.values()),
         *(text.flag(f"n_{mode}", f"is_{mode}") for mode in MODES),
         text.flag("n_head_phantom", "is_head_phantom"),
         "# ---- Dose: octaves from the middle of what is usual for the objective and the patient's size",
@@ -158,11 +159,26 @@ def render(tables: Tables, ranges: Ranges | None = None) -> str:
         *_modes(ranges),
         *_pregnancy(tables),
         "# ---- Context",
-        *_context(tables, ranges),
+        *_context(tables, ranges, scanner),
         "# ---- Networks",
         *(network_text.render(network, {name: feature.field for name, feature in BY_NAME.items()}) for network in NETWORKS),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _taught(feature: Feature, scanner: Scanner) -> tuple[int, int]:
+    """What the networks may read of a technique: of another scanner no more than the one that they learnt from has."""
+    learnt = reference_scanner()
+    ends = {
+        "n_kvp": learnt.kvp_stations_kv,
+        "n_rotation": learnt.rotation_times_s,
+        "n_pitch": (learnt.pitch_min, learnt.pitch_max),
+        "n_collimation": learnt.collimations_mm,
+        "n_slice": learnt.slices_mm,
+    }.get(feature.name)
+    if scanner == learnt or ends is None:
+        return 0, HIGHEST_INPUT
+    return round(feature.at(min(ends))), round(feature.at(max(ends)))
 
 
 def _dose(tables: Tables, ranges: Ranges) -> list[str]:
@@ -275,8 +291,7 @@ def _pregnancy(tables: Tables) -> list[str]:
     ]
 
 
-def _context(tables: Tables, ranges: Ranges) -> list[str]:
-    scanner = reference_scanner()
+def _context(tables: Tables, ranges: Ranges, scanner: Scanner) -> list[str]:
     usual, count = ranges_of.usual_protocols(tables), len(OBJECTIVES)
     known = {name: 127 if name in ranges.known else 0 for name in OBJECTIVES}
     base = {name: 12 * math.log2(row.c0_mgy) + 20 for name, row in usual.items()}
@@ -294,8 +309,8 @@ def _context(tables: Tables, ranges: Ranges) -> list[str]:
         ),
         text.feature("n_tube", {"log_ma": 40}, 127 - 40 * math.log2(scanner.ma_max_ma), "how near to the tube's current"),
         *_spare(scanner),
-        *_odd(tables, "pitch"),
-        *_odd(tables, "rotation_s"),
+        *_odd(tables, ranges, "pitch"),
+        *_odd(tables, ranges, "rotation_s"),
         text.activation("n_site_is_known", known, "where the usual dose is that of this site"),
         text.flag("n_pregnant", "is_pregnant"),
         text.feature(network_text.SOUND, {"log_size_cm": 0}, 0, "what an accusing output says where nothing is wrong"),
@@ -339,14 +354,15 @@ def _spare(scanner: Scanner) -> list[str]:
     ]
 
 
-def _odd(tables: Tables, column: str) -> list[str]:
-    """127 where a setting is near none that a protocol of the objective asks for: the console's way out, or wrong."""
+def _odd(tables: Tables, ranges: Ranges, column: str) -> list[str]:
+    """127 where a setting is near none that a protocol of the objective, or the site, asks for: the console's way out, or wrong."""
     name = SETTINGS[column].removeprefix("n_")
     scanner = reference_scanner()
     rows = list(tables.protocols.values())
     options = objectives.options(column, scanner, rows)
     codes = [OBJECTIVES[row.objective] * OBJECTIVE_STEP for row in rows]
     pairs = [(code, value) for code, line in zip(codes, options.values.tolist(), strict=True) for value in line]
+    pairs += [(OBJECTIVES[key] * OBJECTIVE_STEP, value) for key, one in ranges.asked.items() for value in one[column]]
     bins = {round((code + value + off) / ODD_STEP) for code, value in pairs for off in (-ODD_NEAR, 0, ODD_NEAR)}
     keys = ", ".join(f"{number * ODD_STEP:.2f}" for number in sorted(bins))
     return [
