@@ -63,9 +63,11 @@ def test_a_commissioned_guard_passes_its_site_and_holds_more(shipped: Profile) -
 def test_too_few_or_implausible_exams_are_refused() -> None:
     with pytest.raises(UserError, match="too few"):
         commission(exams(FEWEST_EXAMS - 1))
-    eightfold = exams(400)
+    normal = exams(400)
     with pytest.raises(UserError, match="outside what any site does"):
-        commission(eightfold.replace(ma=eightfold["ma"] * 8))
+        commission(normal.replace(ma=np.maximum(normal["ma"] / 5, 20)))
+    with pytest.raises(UserError, match="none that the scanner reference can execute, most of them for"):
+        commission(normal.replace(ma=normal["ma"] * 8))
 
 
 def test_the_command_line_writes_a_package_and_expectations(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

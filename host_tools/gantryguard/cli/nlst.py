@@ -22,7 +22,7 @@ def nlst(
 ) -> None:
     """Commission on 500 series of each scanner model of NLST, test on the rest; prints a table, writes report/nlst.md.
 
-    Half a minute. Exit codes: 3 public data out of reach, 7 too few or implausible series, 10 no such file, 16 pyarrow is not
+    A minute. Exit codes: 3 public data out of reach, 7 too few or implausible series, 10 no such file, 16 pyarrow is not
     installed.
     """
     from gantryguard.clinic.importers import public
@@ -34,17 +34,15 @@ def nlst(
     shipped = load_profile(profile)
     with Progress() as progress:
         task = progress.add_task("reading", total=1.0)
-        results = list(
-            nlst_trial.run(
-                paths.MODELS / profile,
-                shipped,
-                nlst_trial.read(path),
-                lambda done, text: progress.update(task, completed=done, description=text),
-            )
+        draws = nlst_trial.run(
+            paths.MODELS / profile,
+            shipped,
+            nlst_trial.read(path),
+            lambda done, text: progress.update(task, completed=done, description=text),
         )
         progress.update(task, completed=1.0, description="tested")
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    text = nlst_trial.rendered(results, tables=study.tables_sha256(shipped), data=data, date=today)
+    text = nlst_trial.rendered(draws, tables=study.tables_sha256(shipped), data=data, date=today)
     print(text)
     if index is None:
         target = paths.MODELS / profile / "report" / REPORT

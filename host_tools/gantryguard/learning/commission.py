@@ -32,7 +32,7 @@ MANY = 200  # exams of an objective whose own settings and spread count
 MOST_IMPLAUSIBLE = 0.1  # share of exams outside the range of all sites, or beyond the scanner
 WIDEST_OF_MANY = 2.25  # many exams may widen a range by that: a screening of 10 mGy (grade 2) is beyond it
 EXPECTED_OUTSIDE = 0.005  # of one site's exams outside the range that patients explain; more are several sites
-TAIL, TAIL_SLACK = 0.005, 1.04
+TAIL, TAIL_SLACK = 0.002, 1.04
 SITES, SITE_SEED, ROWS = 200, 3_000_000, 40_000
 LOW_SHARE, HIGH_SHARE = 0.0001, 0.00025  # of a site's normals below and above the range
 DOUBT = 2.0  # standard errors of the site's level that the range is widened by
@@ -166,13 +166,11 @@ def _of_patients(logs: Real, name: str, usual: Range) -> Range:
 
 
 def _of_tails(ratio: Real, patients: Range, usual: Range) -> Range:
-    """The range that many exams themselves show, at most `WIDEST_OF_MANY` beyond that of all sites."""
-    low, high = np.percentile(ratio, [100 * TAIL, 100 * (1 - TAIL)])
-    return _range(
-        max(min(patients.low, float(low) / TAIL_SLACK), usual.low / WIDEST_OF_MANY),
-        min(max(patients.high, float(high) * TAIL_SLACK), usual.high * WIDEST_OF_MANY),
-        patients.usual,
-    )
+    """The range that many exams themselves show: not far above their own 99th percentile, nor above that of all sites."""
+    low, high, often = np.percentile(ratio, [100 * TAIL, 100 * (1 - TAIL), 99])
+    highest = min(float(high) * TAIL_SLACK, float(often) * ranges.HIGHEST_OF_P99, usual.high * WIDEST_OF_MANY)
+    lowest = max(float(low) / TAIL_SLACK, usual.low / WIDEST_OF_MANY)
+    return _range(min(patients.low, lowest), max(patients.high, highest), patients.usual)
 
 
 def _range(low: float, high: float, usual: float) -> Range:

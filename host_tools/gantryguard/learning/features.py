@@ -355,7 +355,7 @@ def _spare(scanner: Scanner) -> list[str]:
 
 
 def _odd(tables: Tables, ranges: Ranges, column: str) -> list[str]:
-    """127 where a setting is near none that a protocol of the objective, or the site, asks for: the console's way out, or wrong."""
+    """127 where a setting is near none that a protocol of objective or site asks for: the console's way out, or wrong."""
     name = SETTINGS[column].removeprefix("n_")
     scanner = reference_scanner()
     rows = list(tables.protocols.values())

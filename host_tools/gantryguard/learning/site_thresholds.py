@@ -1,7 +1,7 @@
 """Thresholds of the networks at a site: raised where its many normal exams ask for it, up to a bound.
 
-Only the groups in which the site has many exams change, and never downwards. What still exceeds the bound stays an alarm: a
-commissioning set cannot switch a network off.
+Only the groups of objectives of which the site has many exams change, and never downwards. What still exceeds the bound
+stays an alarm: a commissioning set cannot switch a network off.
 """
 
 from __future__ import annotations
@@ -29,20 +29,24 @@ def raised(profile: Profile, nets: Sequence[TrainedNet], exams: Commands) -> lis
     matrix = pipeline.values(exams)
     matrix = matrix[~limits.assess(matrix).is_alarm()]
     scores = pipeline.assess(matrix).scores
+    objectives = matrix[:, profile.slot("objective")]
     found = {net.name: net for net in nets}
     for index, packed in enumerate(pipeline.nets):
-        own = _raised(packed, matrix, scores[:, index])
+        own = packed.net.thresholds.copy()
+        for one in np.unique(objectives):
+            here = objectives == one
+            if here.sum() >= MANY:
+                _raise(own, packed, matrix[here], scores[here, index])
         found[packed.net.name] = replace(found[packed.net.name], thresholds=own)
     return list(found.values())
 
 
-def _raised(packed: PackedNet, matrix: Whole, scores: Whole) -> np.ndarray:
-    thresholds = packed.net.thresholds.copy()
+def _raise(thresholds: np.ndarray, packed: PackedNet, matrix: Whole, scores: Whole) -> None:
+    """Raise the thresholds of all groups that an objective's exams are in by one factor: no group alone has many of them."""
+    shipped = np.maximum(packed.net.thresholds[:, 0], 1)
     group = matrix[:, packed.group] if packed.group != NOBODY else np.zeros(len(matrix), np.int64)
-    for one in np.unique(group):
-        here = np.sort(scores[group == one])[::-1]
-        if len(here) >= MANY:
-            needed = here[int(len(here) * ALARMS)] * MARGIN
-            bound = thresholds[one, 0] * MOST_RAISED
-            thresholds[one, 0] = max(thresholds[one, 0], min(needed, bound))
-    return thresholds
+    ratio = np.sort(scores / shipped[group])[::-1]
+    factor = min(max(ratio[int(len(ratio) * ALARMS)] * MARGIN, 1.0), MOST_RAISED)
+    held = np.unique(group)
+    if factor > 1:
+        thresholds[held, 0] = np.maximum(thresholds[held, 0], shipped[held] * factor)
