@@ -33,6 +33,7 @@ MOST_IMPLAUSIBLE = 0.1  # share of exams outside the range of all sites, or beyo
 WIDEST_OF_MANY = 2.25  # many exams may widen a range by that: a screening of 10 mGy (grade 2) is beyond it
 EXPECTED_OUTSIDE = 0.005  # of one site's exams outside the range that patients explain; more are several sites
 TAIL, TAIL_SLACK = 0.002, 1.04
+RARE, DOUBT_OF_RARE = 0.01, 0.84  # the 99th percentile, as high as the exams leave it possible (one-sided 80 %)
 SITES, SITE_SEED, ROWS = 200, 3_000_000, 40_000
 LOW_SHARE, HIGH_SHARE = 0.0001, 0.00025  # of a site's normals below and above the range
 DOUBT = 2.0  # standard errors of the site's level that the range is widened by
@@ -167,7 +168,8 @@ def _of_patients(logs: Real, name: str, usual: Range) -> Range:
 
 def _of_tails(ratio: Real, patients: Range, usual: Range) -> Range:
     """The range that many exams themselves show: not far above their own 99th percentile, nor above that of all sites."""
-    low, high, often = np.percentile(ratio, [100 * TAIL, 100 * (1 - TAIL), 99])
+    rare = RARE - DOUBT_OF_RARE * math.sqrt(RARE * (1 - RARE) / len(ratio))
+    low, high, often = np.percentile(ratio, [100 * TAIL, 100 * (1 - TAIL), 100 * (1 - rare)])
     highest = min(float(high) * TAIL_SLACK, float(often) * ranges.HIGHEST_OF_P99, usual.high * WIDEST_OF_MANY)
     lowest = max(float(low) / TAIL_SLACK, usual.low / WIDEST_OF_MANY)
     return _range(min(patients.low, lowest), max(patients.high, highest), patients.usual)
