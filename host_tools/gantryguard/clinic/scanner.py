@@ -42,7 +42,7 @@ SPEED_DECIMALS = 2
 
 @dataclass(frozen=True)
 class Scanner:
-    """Limits and dose constants of a scanner; units are in the names, lists are tuples in rising order."""
+    """Limits and dose constants of a scanner; units are in the names, lists are tuples in rising order but for pitches."""
 
     name: str
     k_body_mgy_per_100mas: float
@@ -66,6 +66,7 @@ class Scanner:
     helical_collimation_max_mm: float
     pitch_min: float
     pitch_max: float
+    protocol_pitches: tuple[float, ...]
     slices_mm: tuple[float, ...]
     tilt_min_deg: float
     tilt_max_deg: float

@@ -101,7 +101,8 @@ def commission(exams: Commands, scanner: Scanner | None = None) -> Commissioned:
     kept = tuple(name for name in schema.OBJECTIVES if name not in levels)
     dose = dict(general.dose) | {name: level.dose for name, level in levels.items()}
     known = frozenset(name for name, level in levels.items() if level.is_known)
-    return Commissioned(replace(changed, dose=dose, known=known), levels, kept, scanner, scans, len(given) - len(scans))
+    found = replace(changed, dose=dose, known=known)
+    return Commissioned(found, levels, kept, site_settings.proposing(scanner, found), scans, len(given) - len(scans))
 
 
 def _refused(message: str, remedy: str) -> UserError:

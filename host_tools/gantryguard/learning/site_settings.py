@@ -12,8 +12,10 @@ import numpy as np
 
 from gantryguard.clinic import schema
 from gantryguard.clinic.commands import Commands
+from gantryguard.clinic.scanner import Scanner
 from gantryguard.learning import ranges
 from gantryguard.learning.ranges import Range, Ranges
+from interposer.core.audit import MOST_MEMBERS
 
 FEWEST, LEAST_SHARE = 2, 0.004  # exams with a setting that a site uses, of many
 ASKED = ("pitch", "rotation_s")
@@ -37,6 +39,13 @@ def widened(usual: Ranges, name: str, scans: Commands) -> Ranges:
         small_kvp=_small(usual.small_kvp, name, scans),
         asked={**usual.asked, name: {column: used(scans, column) for column in ASKED}},
     )
+
+
+def proposing(scanner: Scanner, usual: Ranges) -> Scanner:
+    """The scanner with the pitches that the site uses among those that a correction may propose."""
+    asked = {pitch for one in usual.asked.values() for pitch in one["pitch"]}
+    known = tuple(pitch for pitch in scanner.protocol_pitches if pitch not in asked)
+    return replace(scanner, protocol_pitches=(*sorted(asked), *known)[:MOST_MEMBERS])
 
 
 def _with(usual: Range, values: tuple[float, ...]) -> Range:
