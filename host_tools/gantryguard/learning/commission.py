@@ -102,6 +102,9 @@ def commission(exams: Commands, scanner: Scanner | None = None) -> Commissioned:
     dose = dict(general.dose) | {name: level.dose for name, level in levels.items()}
     known = frozenset(name for name, level in levels.items() if level.is_known)
     found = replace(changed, dose=dose, known=known)
+    own = {name: scans.take(scans["objective"] == schema.OBJECTIVES[name]) for name in known}
+    exact = frozenset(name for name, part in own.items() if site_settings.is_exact(part, name, found))
+    found = replace(found, exact=exact)
     return Commissioned(found, levels, kept, site_settings.proposing(scanner, found), scans, len(given) - len(scans))
 
 

@@ -58,6 +58,7 @@ SPARE_STEPS = 1000  # per octave
 DOSE_ZERO = 64  # where the dose is the usual one
 OBJECTIVE_STEP = 10  # apart: no pitch and no rotation time is as large
 ODD_STEP, ODD_NEAR = 0.05, 0.035  # pitches and rotation times (s) as near as that are the same: scanners differ
+EXACT_STEP, EXACT_NEAR = 0.01, 0.004  # where a site's own exams show that its scanner's pitches are those of the protocols
 # Factors spread what the envelope allows over 0..127: steps per octave for logarithms, per unit for the rest.
 TECHNIQUE: tuple[Feature, ...] = (
     Feature("n_kvp", "kvp", 1.25, -75, "kvp", "80 to 140 kV at 25 to 100"),
@@ -357,18 +358,39 @@ def _spare(scanner: Scanner) -> list[str]:
 def _odd(tables: Tables, ranges: Ranges, column: str) -> list[str]:
     """127 where a setting is near none that a protocol of objective or site asks for: the console's way out, or wrong."""
     name = SETTINGS[column].removeprefix("n_")
-    scanner = reference_scanner()
+    asked = protocol_settings(tables, ranges, column)
+    near = {key: values for key, values in asked.items() if column != "pitch" or key not in ranges.exact}
+    exact = {key: values for key, values in asked.items() if key not in near}
+    lines = _is_asked_for(f"{name}_is_asked_for", column, near, ODD_STEP, ODD_NEAR)
+    flags = [f"{name}_is_asked_for"]
+    if exact:
+        lines += _is_asked_for(f"{name}_is_exact", column, exact, EXACT_STEP, EXACT_NEAR)
+        lines.append(text.row(f"{name}_is_either", [f'largest = ["{name}_is_asked_for", "{name}_is_exact"]']))
+        flags = [f"{name}_is_either"]
+    return [*lines, text.feature(f"n_odd_{name}", {flags[0]: -HIGHEST_INPUT}, HIGHEST_INPUT)]
+
+
+def protocol_settings(tables: Tables, ranges: Ranges, column: str) -> dict[str, list[float]]:
+    """By objective the values of a setting that its protocols, and those of the site, ask for."""
     rows = list(tables.protocols.values())
-    options = objectives.options(column, scanner, rows)
-    codes = [OBJECTIVES[row.objective] * OBJECTIVE_STEP for row in rows]
-    pairs = [(code, value) for code, line in zip(codes, options.values.tolist(), strict=True) for value in line]
-    pairs += [(OBJECTIVES[key] * OBJECTIVE_STEP, value) for key, one in ranges.asked.items() for value in one[column]]
-    bins = {round((code + value + off) / ODD_STEP) for code, value in pairs for off in (-ODD_NEAR, 0, ODD_NEAR)}
-    keys = ", ".join(f"{number * ODD_STEP:.2f}" for number in sorted(bins))
+    options = objectives.options(column, reference_scanner(), rows)
+    asked: dict[str, list[float]] = {}
+    for row, values in zip(rows, options.values.tolist(), strict=True):
+        asked.setdefault(row.objective, []).extend(values)
+    for key, one in ranges.asked.items():
+        asked[key].extend(one[column])
+    return asked
+
+
+def _is_asked_for(name: str, column: str, asked: Mapping[str, list[float]], step: float, near: float) -> list[str]:
+    """A flag: the setting is as near to one of these values of its objective."""
+    pairs = [(OBJECTIVES[key] * OBJECTIVE_STEP, value) for key, values in asked.items() for value in values]
+    bins = {round((code + value + off) / step) for code, value in pairs for off in (-near, 0, near)}
+    keys = ", ".join(f"{number * step:.2f}" for number in sorted(bins))
+    of_objective = name.replace("_is_asked_for", "_of_objective").replace("_is_exact", "_of_objective_exactly")
     return [
-        text.row(f"{name}_of_objective", [f"sum = {{ {column} = 1, objective = {OBJECTIVE_STEP} }}", f"scale = {ODD_STEP}"]),
-        text.row(f"{name}_is_asked_for", [f'in_set = "{name}_of_objective"', f"set = [{keys}]"]),
-        text.feature(f"n_odd_{name}", {f"{name}_is_asked_for": -127}, 127),
+        text.row(of_objective, [f"sum = {{ {column} = 1, objective = {OBJECTIVE_STEP} }}", f"scale = {step}"]),
+        text.row(name, [f'in_set = "{of_objective}"', f"set = [{keys}]"]),
     ]
 
 

@@ -65,6 +65,7 @@ class Ranges:
     """Per objective: dose and length as ratios to what is expected; settings as they are; modes; voltages of small patients.
 
     `known`: objectives whose dose is that of one site. `asked`: pitches and rotation times that a site's own protocols ask for.
+    `exact`: objectives whose pitches are exactly those of the protocols.
     """
 
     dose: Mapping[str, Range]
@@ -75,6 +76,7 @@ class Ranges:
     head_scale: tuple[float, ...]  # of the expected dose of children's heads, by age: their ranges then end at one ratio
     known: frozenset[str] = frozenset()
     asked: Mapping[str, Mapping[str, tuple[float, ...]]] = field(default_factory=dict)
+    exact: frozenset[str] = frozenset()
 
 
 def usual_protocols(tables: Tables) -> dict[str, Protocol]:

@@ -10,14 +10,16 @@ from dataclasses import replace
 
 import numpy as np
 
+from gantryguard.clinic import objectives as tables_of
 from gantryguard.clinic import schema
 from gantryguard.clinic.commands import Commands
 from gantryguard.clinic.scanner import Scanner
-from gantryguard.learning import ranges
+from gantryguard.learning import features, ranges
 from gantryguard.learning.ranges import Range, Ranges
 from interposer.core.audit import MOST_MEMBERS
 
 FEWEST, LEAST_SHARE = 2, 0.004  # exams with a setting that a site uses, of many
+FEWEST_PITCHES, EXACT_SHARE = 20, 0.9  # the tube's end makes a console leave the protocol's pitch now and then
 ASKED = ("pitch", "rotation_s")
 
 
@@ -39,6 +41,14 @@ def widened(usual: Ranges, name: str, scans: Commands) -> Ranges:
         small_kvp=_small(usual.small_kvp, name, scans),
         asked={**usual.asked, name: {column: used(scans, column) for column in ASKED}},
     )
+
+
+def is_exact(scans: Commands, name: str, usual: Ranges) -> bool:
+    """Whether nearly all pitches of an objective are exactly those of its protocols."""
+    helical = scans["pitch"][scans["scan_mode"] == schema.HELICAL]
+    known = np.array(features.protocol_settings(tables_of.tables(), usual, "pitch")[name])
+    off = np.abs(helical[:, None] - known).min(axis=1)
+    return len(helical) >= FEWEST_PITCHES and float(np.mean(off <= features.EXACT_NEAR)) >= EXACT_SHARE
 
 
 def proposing(scanner: Scanner, usual: Ranges) -> Scanner:
