@@ -160,4 +160,5 @@ def test_the_committed_report_is_of_the_committed_package(shipped: Profile) -> N
     line = next(line for line in text.splitlines() if line.startswith("| all"))
     cells = [cell.strip() for cell in line.split("|")]
     assert float(cells[4].split("%")[0]) <= 1.0
+    assert f"{cells[4]} of {cells[3]} series" in (CT / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert float(cells[6].split("%")[0]) >= 95.0
