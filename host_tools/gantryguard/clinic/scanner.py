@@ -199,7 +199,7 @@ def archetypes() -> tuple[Scanner, ...]:
 @cache
 def nlst_scanners() -> dict[str, Scanner]:
     """The scanners of `models/ct/nlst_scanners.toml` by the model's name in the trial's series."""
-    found = {}
+    found: dict[str, Scanner] = {}
     for name, table in _tables(NLST).items():
         models = table.pop(MODELS_KEY)
         found |= dict.fromkeys(models, _variant(name, table, NLST))

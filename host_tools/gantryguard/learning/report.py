@@ -67,8 +67,8 @@ def render(metrics: Mapping[str, Any]) -> str:
 
 def _proposals(told: Mapping[str, Any]) -> str:
     return (
-        f"Proposals for refused single-field anomalies of grades 1 to 4: offered {told['proposed']:.1%}; of these usual for the "
-        f"context {told['usual']:.1%}, dose within 25 % of the original's {told['dose_within_25_percent']:.1%}."
+        f"Proposals for refused single-field anomalies of grades 1 to 4: offered {told['proposed']:.1%}; of these usual for "
+        f"the context {told['usual']:.1%}, dose within 25 % of the original's {told['dose_within_25_percent']:.1%}."
     )
 
 
