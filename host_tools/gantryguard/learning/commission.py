@@ -113,8 +113,12 @@ def _refused(message: str, remedy: str) -> UserError:
 
 
 def _impossible(scans: Commands, scanner: Scanner) -> BoolArray:
-    """Scans that the scanner cannot execute. Raises UserError (exit 7) where they are too many."""
-    broken = {name: bad for name, bad in envelope.violations(scanner, scans).items() if name not in NOT_ASKED}
+    """Scans that the scanner cannot execute. Raises UserError (exit 7) where they are too many.
+
+    Dose reports state a mean current: it need not be one that can be set.
+    """
+    told = scans.replace(ma=np.round(scans["ma"] / scanner.ma_step_ma) * scanner.ma_step_ma)
+    broken = {name: bad for name, bad in envelope.violations(scanner, told).items() if name not in NOT_ASKED}
     outside = np.any(list(broken.values()), axis=0)
     share = float(outside.mean())
     if share > MOST_IMPLAUSIBLE:
