@@ -287,6 +287,9 @@ class _Audit:
             count = executables[at + package.E_SET_COUNT]
             if count > MOST_MEMBERS or not _within(executables[at + package.E_SET_AT], count, curves):
                 return False
+            for word in (package.E_LEVEL, package.E_USUAL):
+                if executables[at + word] != -1 and not self._slot(executables[at + word]):
+                    return False
         derived = self.table("derived")
         for at in range(0, len(derived), package.DERIVED_WORDS):
             if not 0 <= derived[at] < self.fields or not self._slot(derived[at + 1]):
