@@ -56,8 +56,8 @@ plan = [False, None]
 def deeper():
     deeper()
 right_carry = Bridge._carry
-def arming(self, now):
-    right_carry(self, now)
+def arming(self, now, near):
+    right_carry(self, now, near)
     number = self.forward.frame[3]
     if not plan[0] and number < len(PLANS):
         plan[0] = True

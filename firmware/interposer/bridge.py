@@ -20,8 +20,8 @@ from interposer.carry import (
     SOME,
     WATCH_WORDS,
     WHAT_MAY,
+    carry,
     carry_backward,
-    carry_forward,
     look,
 )
 from interposer.core.codec import ALWAYS_PASSES
@@ -63,6 +63,8 @@ QUIET_MS = const(200)  # the relay's contact is still looked at five times a sec
 FOR_EVER = const(-1)
 LONGEST_PAUSE_US = const(5000)
 LAST_BYTE_US = const(20)  # between two looks at a line whose next byte completes a frame
+NEAR_US = const(700)  # a frame that will be complete this soon is waited for awake
+EARLY_US = const(450)  # so long before its end the loop is awake again
 REFUSING_US = const(2000)  # where one command after another is refused, they are dealt with several at a time
 UNHURRIED_US = const(1000)  # a pause in which the rest may have its turn
 
@@ -97,6 +99,7 @@ class Bridge:
         self.replies = Replies(params, judge, console, self.backward, self.events.tally)
         self.forward_at = 0  # when a frame was seen last
         self.gap_ms = params[P_GAP_MS]
+        self.near = max(NEAR_US // console.byte_us, 1)
         self.watch = array("i", bytes(4 * WATCH_WORDS))
         self.works = (judge.evaluate, judge.network_engine.kernel) + console.functions + (self.strobe,)
         self.block = pointers(
@@ -114,6 +117,7 @@ class Bridge:
             self.events.words,
             self.events.tally,
             self.watch,
+            console.clock,
         )
         self.released = 0
         self.fault = NONE
@@ -163,18 +167,17 @@ class Bridge:
 
         The rest (`_tend`) has its turn every TEND_MS, where possible while nothing is about to come.
         """
+        near = 0 if self.shown == BLOCKING or self.replies.length else self.near
         wanted = look(self.block, now, self.gap_ms)
-        if wanted == SOME:
-            self._carry(now)
+        if wanted == SOME or 0 < wanted <= near:
+            self._carry(now, near)
             wanted = look(self.block, now, self.gap_ms)
         if wanted == REST:
             pause_us = FOR_EVER
         elif wanted > 0 and self.shown == BLOCKING and self.replies.left < ANSWERS:
             pause_us = REFUSING_US
-        elif wanted > 1:
-            pause_us = min((wanted - 1) * self.console.byte_us, LONGEST_PAUSE_US)
-        elif wanted == 1:
-            pause_us = LAST_BYTE_US
+        elif wanted > 0:
+            pause_us = min(max(wanted * self.console.byte_us - EARLY_US, LAST_BYTE_US), LONGEST_PAUSE_US)
         else:
             pause_us = 0
             if wanted != SOME:
@@ -225,10 +228,10 @@ class Bridge:
     # ---- console to gantry
 
     @micropython.native
-    def _carry(self, now):
-        """Let native code carry what has come, and deal with what it leaves."""
-        carry_backward(self.block, self.works, 0)
-        found = carry_forward(self.block, self.works, now, self._way(), self.gate.state == BLOCKING)
+    def _carry(self, now, near):
+        """Let native code carry what has come and what is `near`, and deal with what it leaves."""
+        is_blocked = self.gate.state == BLOCKING
+        found = carry(self.block, self.works, now, self._way(), is_blocked, near, self.gap_ms)
         if found > CARRIED:
             self._frame(found, now)
         if found != NOTHING:
