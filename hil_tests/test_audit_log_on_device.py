@@ -106,7 +106,7 @@ def test_frames_that_come_while_it_is_written_are_not_lost(guard: Guard) -> None
     changes = operations(guard)
     assert guard.send(guard.frame("prepare"), 20) == b""
     guard.pico.press("cancel")
-    guard.pico.run_for(KEY_MS * MS)
+    guard.pico.run_for((KEY_MS + 100) * MS)
     assert guard.pico.relay.closed, "the press did not count"
     guard.pico.release("cancel")
     assert guard.run_until(lambda: bool(changes), 2 * WRITTEN_WITHIN_MS)

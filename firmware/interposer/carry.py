@@ -48,7 +48,8 @@ SILENTLY = const(0)
 EVERYTHING = const(1)
 WHAT_MAY = const(2)
 AT_ONCE = const(4)  # frames, then the other direction has a turn
-TURN_US = const(4000)  # then somebody else has a turn
+TURN_US = const(4000)  # then somebody else has a turn, or sooner: `now` stands still meanwhile, and silence is told by it
+TURN_OF_GAP_US = const(250)  # a quarter of the silence that ends a frame
 COUNT_MASK = const(0x3FFFFFFF)
 
 
@@ -179,15 +180,18 @@ def look(block: ptr32, now: int, gap_ms: int) -> int:
 
 @micropython.viper
 def carry(block: ptr32, works, now: int, way: int, is_blocked: int, near: int, gap_ms: int) -> int:
-    """Carry both ways for as long as bytes keep coming, at most TURN_US; what became of the console's.
+    """Carry both ways for as long as bytes keep coming, but not for long; what became of the console's.
 
     A frame of which at most `near` bytes are missing is waited for here, awake, so that its verdict begins with its last byte.
     """
     clock = ptr32(block[K_CLOCK])
     began = clock[0]
+    turn_us = gap_ms * TURN_OF_GAP_US
+    if turn_us > TURN_US:
+        turn_us = TURN_US
     carried = NOTHING
     wanted = SOME
-    while clock[0] - began < TURN_US:
+    while clock[0] - began < turn_us:
         if wanted == SOME:
             carry_backward(block, works, 0)
             found = int(carry_forward(block, works, now, way, is_blocked))

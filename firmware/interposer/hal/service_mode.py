@@ -11,7 +11,9 @@ import micropython
 from machine import Pin
 
 from interposer.core.compat import const
+from interposer.core.reasons import PASS, SERVICE
 from interposer.hal import board_record as board
+from interposer.service.events import BOOT
 
 LOOKS = const(5)
 LOOK_MS = const(2)
@@ -42,10 +44,9 @@ def enter():
 
 
 def _log():
-    from interposer.core.reasons import PASS, SERVICE
     from interposer.hal.faults import keep_count, kept_count
     from interposer.hal.segments import Segments
-    from interposer.service.events import BOOT, Events
+    from interposer.service.events import Events
     from interposer.service.logbook import Logbook
 
     events = Events()
