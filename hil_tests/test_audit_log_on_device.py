@@ -104,7 +104,7 @@ def test_frames_that_come_while_it_is_written_are_not_lost(guard: Guard) -> None
     """Nor is a key's press cut in two by it."""
     guard.pico.run_for(WRITTEN_WITHIN_MS * MS)
     changes = operations(guard)
-    assert guard.send(guard.frame("prepare"), 20) == b""
+    assert guard.send(guard.frame("prepare"), 150) == b""
     guard.pico.press("cancel")
     guard.pico.run_for((KEY_MS + 100) * MS)
     assert guard.pico.relay.closed, "the press did not count"
