@@ -8,7 +8,7 @@ STAMP := $(VENV)/.ready
 export PYTHONHASHSEED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bench test test-full lint types gen-check gen clean
+.PHONY: help setup demo bench test test-full checks lint types gen-check gen clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,10 +46,13 @@ gen-check: setup ## generated files are what their sources give
 gen: setup ## regenerate documents, networks and packages from their sources
 	@$(BIN)/python -m gantryguard.generated --write
 
-test: lint types gen-check ## everything that CI runs
+checks: setup ## lint, types and gen-check, two at a time
+	@$(MAKE) --no-print-directory -j 2 lint types gen-check
+
+test: checks ## everything that CI runs
 	@$(BIN)/pytest -n 2 --dist loadgroup -m "not full"
 
-test-full: lint types gen-check ## the long sweeps too
+test-full: checks ## the long sweeps too
 	@$(BIN)/pytest -n 2 --dist loadgroup
 
 clean: ## remove what was built (not the cache of downloads)

@@ -32,11 +32,11 @@ def proposed(desk: Desk) -> tuple[str, float] | None:
     ("context", "technique", "field", "value"),
     [
         ({}, ABDOMEN | {"kvp": 110}, "kvp", 100),
-        ({}, ABDOMEN | {"ma": 1000}, "ma", 667),
+        ({}, ABDOMEN | {"ma": 1000}, "ma", 267),
         ({}, ABDOMEN | {"collimation_mm": 30}, "collimation_mm", 40),
         ({}, ABDOMEN | {"phantom_cm": 16}, "phantom_cm", 32),
         ({}, ABDOMEN | {"tilt_deg": 5}, "tilt_deg", 0),
-        ({"objective": "paed_abdomen_pelvis", **CHILD}, ABDOMEN | {"kvp": 80, "ma": 700, "scan_length_mm": 260}, "ma", 237),
+        ({"objective": "paed_abdomen_pelvis", **CHILD}, ABDOMEN | {"kvp": 80, "ma": 700, "scan_length_mm": 260}, "ma", 252),
     ],
 )
 def test_a_correction_is_proposed_that_passes(
@@ -54,19 +54,28 @@ def test_a_correction_is_proposed_that_passes(
 
 
 def test_the_alert_value_leaves_the_current_that_is_left() -> None:
-    """Two perfusions of 400 mGy were given: the third may have less than a quarter of it, and no more."""
+    """Two perfusions were given: the third may have the usual dose, the fourth what is left and no more."""
     desk = ready({"objective": "perfusion", "contrast": "yes"}, PERFUSION)
     while expose(desk) == PASS:
         pass
     assert desk.limit() == "alert value"
+    per_ma = stated(ct(), PERFUSION)["ctdivol_mgy"] / PERFUSION["ma"]
+    third = _proposed_perfusion(desk)
+    assert 150 < third * per_ma < 250
+    assert desk.send("scan_parameters", stated(ct(), PERFUSION | {"ma": third})) == PASS
+    assert expose(desk) == PASS
     given = desk.judge.exam.values[ct().slot("accumulated_ctdivol_mgy")] / 100
+    fourth = _proposed_perfusion(desk)
+    assert 1000 - 2 * per_ma < given + fourth * per_ma <= 1000.5
+    assert desk.send("scan_parameters", stated(ct(), PERFUSION | {"ma": fourth})) == PASS
+
+
+def _proposed_perfusion(desk: Desk) -> float:
     assert desk.send("scan_parameters", stated(ct(), PERFUSION)) == BLOCK
     better = proposed(desk)
     assert better is not None
     assert better[0] == "ma"
-    per_ma = stated(ct(), PERFUSION)["ctdivol_mgy"] / PERFUSION["ma"]
-    assert 1000 - 2 * per_ma < given + better[1] * per_ma <= 1000.5
-    assert desk.send("scan_parameters", stated(ct(), PERFUSION | {"ma": better[1]})) == PASS
+    return better[1]
 
 
 def test_a_scan_that_would_leave_the_table_is_to_be_shortened_to_its_end() -> None:
@@ -95,3 +104,12 @@ def test_another_device_is_told_the_volume_that_is_left(given_ml: float, left_ml
     assert desk.send("load", load | {"volume_ml": 141}) == HOLD
     assert desk.limit() == "volume for weight"
     assert proposed(desk) == ("volume_ml", left_ml)
+
+
+def test_where_the_usual_value_is_refused_the_bound_is_proposed() -> None:
+    """The usual dose of a scan is no dose for a localiser."""
+    desk = ready()
+    plan = ABDOMEN | {"scan_mode": "localiser", "ma": 500, "rotation_s": 0, "pitch": 0, "collimation_mm": 5, "slice_mm": 5}
+    plan |= {"table_speed_mm_s": 100, "scan_length_mm": 500}
+    assert desk.send("scan_parameters", stated(ct(), plan), accept=False) != PASS
+    assert proposed(desk) == ("ma", 100)

@@ -59,7 +59,6 @@ class _Audit:
             and self._params()
             and self._sizes()
             and self._framings()
-            and self._prepare_rows()
             and self._commands()
             and self._replies()
             and self._sequence()
@@ -249,14 +248,12 @@ class _Audit:
 
     # ---- rows, limits, latches
 
-    def _prepare_rows(self):
-        first = self.fields + self.states
-        self.bounds = array("i", (len(self.table("rows")), first, self.values, len(self.table("curves"))))
-        self.wide = bytearray(self.values)
-        return True
-
     def _rows(self, at, count):
         """Walk a row program: it must end inside the section."""
+        if not self.bounds:
+            first = self.fields + self.states
+            self.bounds = array("i", (len(self.table("rows")), first, self.values, len(self.table("curves"))))
+            self.wide = bytearray(self.values)
         return at >= 0 and 0 <= count <= self.values and rows_hold(self.table("rows"), at, count, self.bounds, self.wide) == 1
 
     def _limits(self):
@@ -290,6 +287,9 @@ class _Audit:
             count = executables[at + package.E_SET_COUNT]
             if count > MOST_MEMBERS or not _within(executables[at + package.E_SET_AT], count, curves):
                 return False
+            for word in (package.E_LEVEL, package.E_USUAL):
+                if executables[at + word] != -1 and not self._slot(executables[at + word]):
+                    return False
         derived = self.table("derived")
         for at in range(0, len(derived), package.DERIVED_WORDS):
             if not 0 <= derived[at] < self.fields or not self._slot(derived[at + 1]):

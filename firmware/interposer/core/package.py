@@ -108,11 +108,14 @@ P_PARAMS = const(21)
 # A latch, LATCH_WORDS words: when its command is let through, state slot = source slot.
 LATCH_WORDS = const(2)
 
-# What a field can be set to, EXECUTABLE_WORDS words by field slot: a step from the lowest value of its range, or a set.
-EXECUTABLE_WORDS = const(3)
+# What a field can be set to, EXECUTABLE_WORDS words by field slot: a step from the lowest value of its range, or a set; and
+# what is usual for it, where a row tells.
+EXECUTABLE_WORDS = const(5)
 E_STEP = const(0)  # 0: a set; -1: never corrected
 E_SET_AT = const(1)  # word in curves
 E_SET_COUNT = const(2)
+E_LEVEL = const(3)  # slot of a logarithm: how far the field is above its usual value; -1: none
+E_USUAL = const(4)  # slot of the usual value as the networks' output for this field says values; -1: none
 
 # A derived field, DERIVED_WORDS words: field slot = row slot whenever another field was corrected.
 DERIVED_WORDS = const(2)

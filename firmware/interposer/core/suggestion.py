@@ -1,7 +1,8 @@
 """Proposes a corrected command: the blamed field set to a value that the scanner can execute and the guard would pass.
 
-Two say what the field should be: the broken limit and a network. A limit that tells by a gain how its quantity follows from
-the field is asked first, else the network. A limit may bound the field itself; where it tells nothing, the value that brings
+Three say what the field should be: what is usual in the context, the broken limit and a network. Where a limit is broken,
+the usual value is asked first, then a limit that tells by a gain how its quantity follows from the field, then the network;
+where a network refused, it is asked first. A limit may bound the field itself; where it tells nothing, the value that brings
 the quantity back to its bound is found by halving. Where another limit on the same field refuses the result, that one is
 followed. One evaluation per call of `step`, so that a stop
 command never waits for a proposal. Nothing allocates after construction.
@@ -14,7 +15,7 @@ from interposer.core.compat import const
 from interposer.core.exam import copy_words
 from interposer.core.limits import L_GAIN, L_HIGHEST, L_LOWEST, L_SOURCE, LIMIT_WORDS
 from interposer.core.network import O_BIAS, O_GAIN, O_IS_LOG, O_SHIFT
-from interposer.core.package import DERIVED_WORDS, E_SET_AT, E_SET_COUNT, E_STEP, EXECUTABLE_WORDS
+from interposer.core.package import DERIVED_WORDS, E_LEVEL, E_SET_AT, E_SET_COUNT, E_STEP, E_USUAL, EXECUTABLE_WORDS
 from interposer.core.quantities import EXP2, LOG2, evaluate
 from interposer.core.reasons import PASS
 
@@ -52,6 +53,7 @@ class Suggestion:
         self.probing = False
         self.refused_by = -1  # the broken limit, until it was asked
         self.network_left = True  # no network was asked yet
+        self.usual_left = True  # nor what is usual
         self.followed = 0  # limits that refused what another asked for
         self.limit_at = -1  # of the limit whose bound is still being approached
         self.ends = 0  # ends of the field's range that were looked at
@@ -75,9 +77,12 @@ class Suggestion:
         return self.active
 
     def _ask(self):
-        """Ask the limit or a network for a value; false once both were."""
+        """Ask what is usual, the limit or a network for a value; false once all were."""
         self.tried = 0
         at = self.refused_by * LIMIT_WORDS
+        if self.usual_left and (at >= 0 or not self.network_left):
+            self.usual_left = False
+            return self._from_usual() or self._ask()
         if at >= 0 and (self.limits[at + L_GAIN] or not self.network_left):
             self.refused_by = -1
             self.wanted = self._from_limit(at)
@@ -85,7 +90,7 @@ class Suggestion:
         if self.network_left:
             self.network_left = False
             if self.judge.mended(self.base, self.command, self.slot):
-                self.wanted = self._from_network()
+                self.wanted = self._from_network(self.judge.expected)
                 return True
             return self._ask()
         return False
@@ -171,11 +176,25 @@ class Suggestion:
         now = self.probe[self.limits[self.limit_at + L_SOURCE]]
         return -1 if now < self.limits[self.limit_at + L_LOWEST] else 1 if now > self.limits[self.limit_at + L_HIGHEST] else 0
 
-    def _from_network(self):
-        """The field's value that the network expected: its reconstruction, turned back."""
+    def _from_usual(self):
+        """The field's usual value, where a row tells."""
+        at = self.slot * EXECUTABLE_WORDS
+        level = self.executables[at + E_LEVEL]
+        if level >= 0:
+            log = self._calculate(self.log_row, self.base[self.slot])
+            self.wanted = self._calculate(self.exp_row, log - self.base[level])
+            return True
+        usual = self.executables[at + E_USUAL]
+        if usual < 0 or not self.judge.mended(self.base, self.command, self.slot):
+            return False
+        self.wanted = self._from_network(self.base[usual])
+        return True
+
+    def _from_network(self, said):
+        """The field's value that a network's output for it says, turned back."""
         at = self.judge.output_at
         nets = self.nets
-        value = (self.judge.expected * nets[at + O_GAIN] + nets[at + O_BIAS]) >> nets[at + O_SHIFT]
+        value = (said * nets[at + O_GAIN] + nets[at + O_BIAS]) >> nets[at + O_SHIFT]
         return self._calculate(self.exp_row, value) if nets[at + O_IS_LOG] else value
 
     def _candidate(self, number):

@@ -21,25 +21,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from gantryguard.clinic.commands import Columns, Commands, FloatArray
 from gantryguard.clinic.schema import AXIAL, HELICAL, LOCALISER, STATIONARY
-from gantryguard.errors import UserError
+from gantryguard.errors import UNKNOWN_NAME, UserError, cause
 from gantryguard.paths import MODELS
 
 BoolArray = npt.NDArray[np.bool_]
 REFERENCE = MODELS / "ct" / "scanner.toml"
 ARCHETYPES = MODELS / "ct" / "archetypes.toml"
+NLST = MODELS / "ct" / "nlst_scanners.toml"
+MODELS_KEY = "models"
 DOSE_DECIMALS = 2
 SPEED_DECIMALS = 2
 
 
 @dataclass(frozen=True)
 class Scanner:
-    """Limits and dose constants of a scanner; units are in the names, lists are tuples in rising order."""
+    """Limits and dose constants of a scanner; units are in the names, lists are tuples in rising order but for pitches."""
 
     name: str
     k_body_mgy_per_100mas: float
@@ -63,6 +66,7 @@ class Scanner:
     helical_collimation_max_mm: float
     pitch_min: float
     pitch_max: float
+    protocol_pitches: tuple[float, ...]
     slices_mm: tuple[float, ...]
     tilt_min_deg: float
     tilt_max_deg: float
@@ -164,6 +168,17 @@ class Scanner:
         values = {key: tuple(float(v) for v in value) if isinstance(value, list) else value for key, value in table.items()}
         return cls(**values)  # type: ignore[arg-type]  # keys checked above; values come from our own TOML
 
+    def to_toml(self) -> str:
+        """The text of a `scanner.toml`."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return "".join(f"{key} = {_toml(value)}\n" for key, value in values.items())
+
+
+def _toml(value: str | float | tuple[float, ...]) -> str:
+    if isinstance(value, str):
+        return f'"{value}"'
+    return str(list(value)) if isinstance(value, tuple) else repr(value)
+
 
 def _columns(commands: Columns, *names: str) -> tuple[FloatArray, ...]:
     return tuple(np.asarray(commands[name], dtype=np.float64) for name in names)
@@ -178,6 +193,40 @@ def reference_scanner() -> Scanner:
 @cache
 def archetypes() -> tuple[Scanner, ...]:
     """The scanners of `models/ct/archetypes.toml`: the reference scanner with some keys replaced."""
-    base = tomllib.loads(REFERENCE.read_text(encoding="utf-8"))
-    tables = tomllib.loads(ARCHETYPES.read_text(encoding="utf-8"))
-    return tuple(Scanner.from_table(base | table | {"name": name}, ARCHETYPES) for name, table in tables.items())
+    return tuple(_variant(name, table, ARCHETYPES) for name, table in _tables(ARCHETYPES).items())
+
+
+@cache
+def nlst_scanners() -> dict[str, Scanner]:
+    """The scanners of `models/ct/nlst_scanners.toml` by the model's name in the trial's series."""
+    found: dict[str, Scanner] = {}
+    for name, table in _tables(NLST).items():
+        models = table.pop(MODELS_KEY)
+        found |= dict.fromkeys(models, _variant(name, table, NLST))
+    return found
+
+
+def scanner_of(name: str) -> Scanner:
+    """The scanner of a `scanner.toml`, or one that the profile's sources name. Raises UserError (exit 4, 14)."""
+    known = {scanner.name: scanner for scanner in (reference_scanner(), *archetypes(), *nlst_scanners().values())}
+    path = Path(name)
+    if name in known:
+        return known[name]
+    if not path.is_file():
+        raise UserError(
+            f"There is no scanner {name!r}.",
+            remedy=f"Give a scanner.toml, or use one of {', '.join(known)}.",
+            exit_code=UNKNOWN_NAME,
+        )
+    try:
+        return Scanner.from_table(tomllib.loads(path.read_text(encoding="utf-8")), path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {cause(error)}.", remedy="Give a scanner.toml.", exit_code=4) from error
+
+
+def _tables(source: Path) -> dict[str, dict[str, Any]]:
+    return tomllib.loads(source.read_text(encoding="utf-8"))
+
+
+def _variant(name: str, table: Mapping[str, object], source: Path) -> Scanner:
+    return Scanner.from_table({**_tables(REFERENCE), **table, "name": name}, source)

@@ -19,6 +19,7 @@ KEYS = ((KEY_OVERRIDE, "OVERRIDE"), (KEY_CANCEL, "CANCEL"))
 ROWS = ("console sends", "gantry gets", "relay", "green lamp", "red lamp", "keys")
 NS_PER_S = 1e9
 BACKGROUND = "keep_alive"
+AXIS = "simulated time, s; tall ticks: commands, short grey ones: keep-alives; bars: relay closed, lamp lit"
 
 
 def draw(path: Path, runs: Sequence[RunResult]) -> None:
@@ -26,7 +27,7 @@ def draw(path: Path, runs: Sequence[RunResult]) -> None:
     figure, panels = plt.subplots(len(runs), 1, figsize=(12, 2.3 * len(runs)), squeeze=False, layout="constrained")
     for axes, run in zip(panels[:, 0], runs, strict=True):
         _panel(axes, run)
-    panels[-1, 0].set_xlabel("simulated time, s")
+    panels[-1, 0].set_xlabel(AXIS)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110, metadata={"Software": None})
     plt.close(figure)

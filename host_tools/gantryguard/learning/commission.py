@@ -2,8 +2,11 @@
 
 Doses of an objective are then measured from the site's own level instead of from all sites together, so that their range is
 as narrow as patients differ, not as sites do, and the context-sensitive network is told that the level is known. An
-objective with too few exams keeps the range of all sites. Exams that do not look like that objective at all are refused: a
-guard must not learn a wrong default as the usual one.
+objective with too few exams keeps the range of all sites. With many exams (`MANY`) the settings that the site uses, the spread
+of its doses and the networks' thresholds (`site_thresholds.py`) follow from them as well.
+
+A guard must not learn a wrong default as the usual one. Exams that the scanner cannot execute or that do not look like their
+objective at all are left out, and too many of them are refused. Nothing widens a hard limit: those are the scanner's own.
 """
 
 from __future__ import annotations
@@ -15,31 +18,42 @@ from functools import cache
 
 import numpy as np
 
+from gantryguard.clinic import envelope, schema
 from gantryguard.clinic import objectives as tables_of
-from gantryguard.clinic import schema
 from gantryguard.clinic.commands import Commands
 from gantryguard.clinic.generator import generate_at_sites
-from gantryguard.clinic.scanner import reference_scanner
+from gantryguard.clinic.scanner import BoolArray, Scanner, reference_scanner
 from gantryguard.errors import UserError
-from gantryguard.learning import ranges
+from gantryguard.learning import ranges, site_settings
 from gantryguard.learning.ranges import Range, Ranges, Real
 
 FEWEST_EXAMS, FEWEST_OF_OBJECTIVE = 100, 30
-MOST_IMPLAUSIBLE = 0.1  # share of exams outside the range of all sites
+MANY = 200  # exams of an objective whose own settings and spread count
+MOST_IMPLAUSIBLE = 0.1  # share of exams outside the range of all sites, or beyond the scanner
+WIDEST_OF_MANY = 2.25  # many exams may widen a range by that: a screening of 10 mGy (grade 2) is beyond it
+EXPECTED_OUTSIDE = 0.005  # of one site's exams outside the range that patients explain; more are several sites
+TAIL, TAIL_SLACK = 0.002, 1.04
+RARE, DOUBT_OF_RARE = 0.01, 0.84  # the 99th percentile, as high as the exams leave it possible (one-sided 80 %)
 SITES, SITE_SEED, ROWS = 200, 3_000_000, 40_000
 LOW_SHARE, HIGH_SHARE = 0.0001, 0.00025  # of a site's normals below and above the range
 DOUBT = 2.0  # standard errors of the site's level that the range is widened by
 MEDIAN_ERROR = 1.2533  # standard error of a median, in standard deviations over sqrt(n)
 WIDEST = 1.3  # a site whose patients spread this much more than expected gets a range that much wider, no more
+NOT_ASKED = ("stated", "whole_steps")  # checks of the envelope that say nothing of what the scanner has
 
 
 @dataclass(frozen=True)
 class Level:
-    """A site's doses for one objective: exams, their median as a ratio to the population's, and the range from there."""
+    """A site's doses for one objective: exams, their median as a ratio to the population's, and the range from there.
+
+    `is_known`: they spread as patients of one site do. `outside`: share that lies outside what any generated site does.
+    """
 
     exams: int
     ratio: float
     dose: Range
+    is_known: bool = True
+    outside: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -49,56 +63,128 @@ class Commissioned:
     ranges: Ranges
     levels: Mapping[str, Level]
     kept: tuple[str, ...]  # objectives with too few exams: ranges of all sites
+    scanner: Scanner
+    exams: Commands  # scans that the scanner can execute
+    left_out: int  # scans that it cannot
+
+    def told(self) -> list[str]:
+        """What was found, line by line."""
+        lines = [f"scanner {self.scanner.name}: {self.left_out} scans left out, which it cannot execute"]
+        for name, level in self.levels.items():
+            span = f"{level.dose.low:.2f} to {level.dose.high:.2f}"
+            lines.append(f"{name:20s} {level.exams:5d} exams, dose {level.ratio:5.2f} of usual, passes {span}")
+            if not level.is_known:
+                lines.append(f"{'':20s} they spread as those of several sites: {level.outside:.1%} are rare anywhere else")
+            for column, values in self.ranges.asked.get(name, {}).items():
+                lines.append(f"{'':20s} {column}: {', '.join(f'{value:g}' for value in values)}")
+        return [*lines, *([f"too few exams, ranges of all sites: {', '.join(self.kept)}"] if self.kept else [])]
 
 
-def commission(exams: Commands) -> Commissioned:
+def commission(exams: Commands, scanner: Scanner | None = None) -> Commissioned:
     """Ranges for the site of these normal exams (scans and localisers; the latter are ignored).
 
     Raises UserError (exit 7) for too few or implausible exams.
     """
-    scans = exams.take(exams["scan_mode"] != schema.LOCALISER)
-    if len(scans) < FEWEST_EXAMS:
-        raise UserError(
-            f"{len(scans)} scans are too few to commission with.",
-            remedy=f"Give at least {FEWEST_EXAMS} normal scans of the site.",
-            exit_code=7,
-        )
+    scanner = scanner or reference_scanner()
+    given = exams.take(exams["scan_mode"] != schema.LOCALISER)
+    if len(given) < FEWEST_EXAMS:
+        raise _refused(f"{len(given)} scans are too few to commission with.", f"Give at least {FEWEST_EXAMS} normal scans.")
+    scans = ranges.sized(given.take(~_impossible(given, scanner)))
     general = ranges.generated()
     levels: dict[str, Level] = {}
+    changed = general
     for name, code in schema.OBJECTIVES.items():
         part = scans.take(scans["objective"] == code)
         if len(part) >= FEWEST_OF_OBJECTIVE:
-            levels[name] = _level(part, name, general)
+            levels[name], usual = _level(part, name, general, scanner)
+            changed = site_settings.widened(changed, name, usual) if len(part) >= MANY else changed
     kept = tuple(name for name in schema.OBJECTIVES if name not in levels)
     dose = dict(general.dose) | {name: level.dose for name, level in levels.items()}
-    return Commissioned(replace(general, dose=dose, known=frozenset(levels)), levels, kept)
+    known = frozenset(name for name, level in levels.items() if level.is_known)
+    found = replace(changed, dose=dose, known=known)
+    own = {name: scans.take(scans["objective"] == schema.OBJECTIVES[name]) for name in known}
+    exact = frozenset(name for name, part in own.items() if site_settings.is_exact(part, name, found))
+    found = replace(found, exact=exact)
+    return Commissioned(found, levels, kept, site_settings.proposing(scanner, found), scans, len(given) - len(scans))
 
 
-def _ratios(commands: Commands, name: str) -> Real:
-    return ranges.dose_ratio(commands, name, tables_of.tables(), reference_scanner())
+def _refused(message: str, remedy: str) -> UserError:
+    return UserError(message, remedy=remedy, exit_code=7)
 
 
-def _level(part: Commands, name: str, general: Ranges) -> Level:
-    """The site's level of an objective and its range, from the exams of that objective."""
-    ratio = _ratios(part, name)
-    usual = general.dose[name]
-    implausible = float(np.mean((ratio < usual.low) | (ratio > usual.high) | ~np.isfinite(ratio)))
-    if implausible > MOST_IMPLAUSIBLE:
-        raise UserError(
-            f"{implausible:.0%} of {len(part)} {name} scans lie outside what any site does.",
-            remedy="Check units, phantom and objective of these exams; commission with normal ones only.",
-            exit_code=7,
+def _impossible(scans: Commands, scanner: Scanner) -> BoolArray:
+    """Scans that the scanner cannot execute. Raises UserError (exit 7) where they are too many.
+
+    Dose reports state a mean current: it need not be one that can be set.
+    """
+    told = scans.replace(ma=np.round(scans["ma"] / scanner.ma_step_ma) * scanner.ma_step_ma)
+    broken = {name: bad for name, bad in envelope.violations(scanner, told).items() if name not in NOT_ASKED}
+    outside = np.any(list(broken.values()), axis=0)
+    share = float(outside.mean())
+    if share > MOST_IMPLAUSIBLE:
+        most = max(broken, key=lambda name: int(broken[name].sum()))
+        raise _refused(
+            f"{share:.0%} of {len(scans)} scans are none that the scanner {scanner.name} can execute, most of them for {most}.",
+            "Name the scanner that the exams are of (--scanner), or check the exams.",
         )
-    logs = np.log(ratio)
+    return np.asarray(outside, dtype=np.bool_)
+
+
+def _ratios(commands: Commands, name: str, scanner: Scanner) -> Real:
+    return ranges.dose_ratio(commands, name, tables_of.tables(), scanner)
+
+
+def _level(part: Commands, name: str, general: Ranges, scanner: Scanner) -> tuple[Level, Commands]:
+    """The site's level of an objective and its range, from the exams of that objective; and those that look like it."""
+    ratio = _ratios(part, name, scanner)
+    usual = general.dose[name]
+    is_many = len(part) >= MANY
+    farthest = WIDEST_OF_MANY if is_many else 1.0
+    plausible = (ratio >= usual.low / farthest) & (ratio <= usual.high * farthest)
+    strange = float(np.mean(~plausible))
+    if strange > MOST_IMPLAUSIBLE or not usual.low <= np.median(ratio) <= usual.high:
+        raise _refused(
+            f"{max(strange, _outside(ratio, usual)):.0%} of {len(part)} {name} scans lie outside what any site does.",
+            "Check units, phantom and objective of these exams; commission with normal ones only.",
+        )
+    used = ratio[plausible] if is_many else ratio
+    level = float(np.median(used))
+    patients = _of_patients(np.log(used), name, usual)
+    outside = _outside(used, patients)
+    found = patients if not is_many or outside <= EXPECTED_OUTSIDE else _of_tails(used, patients, usual)
+    return (
+        Level(len(part), round(level, 4), found, found is patients, _outside(ratio, usual)),
+        part.take(plausible),
+    )
+
+
+def _outside(ratio: Real, span: Range) -> float:
+    return float(np.mean((ratio < span.low) | (ratio > span.high) | ~np.isfinite(ratio)))
+
+
+def _of_patients(logs: Real, name: str, usual: Range) -> Range:
+    """The range that the patients of one site explain, within that of all sites."""
     median = float(np.median(logs))
     expected = residuals(name)
     spread = float(np.subtract(*np.percentile(logs, [75, 25])))
-    wider = min(max(spread / (expected.quartiles), 1.0), WIDEST)
-    doubt = DOUBT * MEDIAN_ERROR * expected.deviation / math.sqrt(len(part))
+    wider = min(max(spread / expected.quartiles, 1.0), WIDEST)
+    doubt = DOUBT * MEDIAN_ERROR * expected.deviation / math.sqrt(len(logs))
     low = max(median + expected.low * wider - doubt, math.log(usual.low))
     high = min(median + expected.high * wider + doubt, math.log(usual.high))
-    level = math.exp(median)
-    return Level(len(part), round(level, 4), Range(round(math.exp(low), 4), round(math.exp(high), 4), round(level, 4)))
+    return _range(math.exp(low), math.exp(high), math.exp(median))
+
+
+def _of_tails(ratio: Real, patients: Range, usual: Range) -> Range:
+    """The range that many exams themselves show: not far above their own 99th percentile, nor above that of all sites."""
+    rare = RARE - DOUBT_OF_RARE * math.sqrt(RARE * (1 - RARE) / len(ratio))
+    low, high, often = np.percentile(ratio, [100 * TAIL, 100 * (1 - TAIL), 100 * (1 - rare)])
+    highest = min(float(high) * TAIL_SLACK, float(often) * ranges.HIGHEST_OF_P99, usual.high * WIDEST_OF_MANY)
+    lowest = max(float(low) / TAIL_SLACK, usual.low / WIDEST_OF_MANY)
+    return _range(min(patients.low, lowest), max(patients.high, highest), patients.usual)
+
+
+def _range(low: float, high: float, usual: float) -> Range:
+    return Range(round(low, 4), round(high, 4), round(usual, 4))
 
 
 @dataclass(frozen=True)
@@ -117,7 +203,7 @@ def residuals(name: str) -> Residuals:
     sites = range(SITE_SEED, SITE_SEED + SITES)
     seed = SITE_SEED + schema.OBJECTIVES[name]
     commands, place = generate_at_sites(ROWS, scanner=reference_scanner(), seed=seed, sites=sites, objectives=(name,))
-    logs = np.log(_ratios(commands, name))
+    logs = np.log(_ratios(commands, name, reference_scanner()))
     for site in range(SITES):
         here = place == site
         logs[here] -= np.median(logs[here])

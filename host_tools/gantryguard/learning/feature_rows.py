@@ -25,9 +25,9 @@ def octaves(name: str, terms: Mapping[str, float], about: str = "", add: float =
     return row(name, [_terms(terms), *([f"add = {add:.10g}"] if add else []), "log = true"], about)
 
 
-def feature(name: str, terms: Mapping[str, float], add: float, about: str = "") -> str:
+def feature(name: str, terms: Mapping[str, float], add: float, about: str = "", clamp: tuple[int, int] = (0, 127)) -> str:
     """An affine row clamped to what networks read."""
-    return row(name, [_terms(terms), f"add = {add:g}", "scale = 1", "clamp = [0, 127]"], about)
+    return row(name, [_terms(terms), f"add = {add:g}", "scale = 1", f"clamp = [{clamp[0]}, {clamp[1]}]"], about)
 
 
 def flag(name: str, source: str) -> str:

@@ -50,6 +50,7 @@ SLIM_CM = 27.0  # diameter: about 62 kg at 1.60 m; a technique for the average p
 GROWN_Y = 18.0  # children are no slim adults
 LARGE_CM = 33.5  # diameter: about 105 kg at 1.75 m; their scans are at the limits of tube and generator
 SIZES = 3  # groups of patients that have thresholds of their own
+HIGHEST_INPUT = 127
 SCAN_GROUPS = 1 + 2 * SIZES * len(OBJECTIVES)
 DOSE_STEPS, SPAN_STEPS = 40, 40  # per octave
 WEIGHT_STEPS, LEAST_WEIGHT_KG = 41, 14  # per octave
@@ -57,6 +58,7 @@ SPARE_STEPS = 1000  # per octave
 DOSE_ZERO = 64  # where the dose is the usual one
 OBJECTIVE_STEP = 10  # apart: no pitch and no rotation time is as large
 ODD_STEP, ODD_NEAR = 0.05, 0.035  # pitches and rotation times (s) as near as that are the same: scanners differ
+EXACT_STEP, EXACT_NEAR = 0.01, 0.004  # where a site's own exams show that its scanner's pitches are those of the protocols
 # Factors spread what the envelope allows over 0..127: steps per octave for logarithms, per unit for the rest.
 TECHNIQUE: tuple[Feature, ...] = (
     Feature("n_kvp", "kvp", 1.25, -75, "kvp", "80 to 140 kV at 25 to 100"),
@@ -136,16 +138,16 @@ def unusual_trunk_groups(tables: Tables) -> frozenset[int]:
     return frozenset((SIZES * known + size) * count + code for known in (0, 1) for size in range(1, SIZES) for code in codes)
 
 
-def render(tables: Tables, ranges: Ranges | None = None) -> str:
+def render(tables: Tables, ranges: Ranges | None = None, scanner: Scanner | None = None) -> str:
     """The text of features.toml for the generator's tables; `ranges` default to those of generated normals."""
-    ranges = ranges or ranges_of.generated()
+    ranges, scanner = ranges or ranges_of.generated(), scanner or reference_scanner()
     parts = [
         HEAD,
         "# ---- Logarithms that the quantities lack",
         text.log("log_slice", "slice_mm"),
         text.log("log_length", "scan_length_mm"),
         "# ---- Technique",
-        *(text.feature(f.name, {f.source: f.factor}, f.add, f.about) for f in BY_NAME.values()),
+        *(text.feature(f.name, {f.source: f.factor}, f.add, f.about, _taught(f, scanner)) for f in BY_NAME.values()),
         *(text.flag(f"n_{mode}", f"is_{mode}") for mode in MODES),
         text.flag("n_head_phantom", "is_head_phantom"),
         "# ---- Dose: octaves from the middle of what is usual for the objective and the patient's size",
@@ -158,11 +160,26 @@ def render(tables: Tables, ranges: Ranges | None = None) -> str:
         *_modes(ranges),
         *_pregnancy(tables),
         "# ---- Context",
-        *_context(tables, ranges),
+        *_context(tables, ranges, scanner),
         "# ---- Networks",
         *(network_text.render(network, {name: feature.field for name, feature in BY_NAME.items()}) for network in NETWORKS),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _taught(feature: Feature, scanner: Scanner) -> tuple[int, int]:
+    """What the networks may read of a technique: of another scanner no more than the one that they learnt from has."""
+    learnt = reference_scanner()
+    ends = {
+        "n_kvp": learnt.kvp_stations_kv,
+        "n_rotation": learnt.rotation_times_s,
+        "n_pitch": (learnt.pitch_min, learnt.pitch_max),
+        "n_collimation": learnt.collimations_mm,
+        "n_slice": learnt.slices_mm,
+    }.get(feature.name)
+    if scanner == learnt or ends is None:
+        return 0, HIGHEST_INPUT
+    return round(feature.at(min(ends))), round(feature.at(max(ends)))
 
 
 def _dose(tables: Tables, ranges: Ranges) -> list[str]:
@@ -275,8 +292,7 @@ def _pregnancy(tables: Tables) -> list[str]:
     ]
 
 
-def _context(tables: Tables, ranges: Ranges) -> list[str]:
-    scanner = reference_scanner()
+def _context(tables: Tables, ranges: Ranges, scanner: Scanner) -> list[str]:
     usual, count = ranges_of.usual_protocols(tables), len(OBJECTIVES)
     known = {name: 127 if name in ranges.known else 0 for name in OBJECTIVES}
     base = {name: 12 * math.log2(row.c0_mgy) + 20 for name, row in usual.items()}
@@ -294,8 +310,8 @@ def _context(tables: Tables, ranges: Ranges) -> list[str]:
         ),
         text.feature("n_tube", {"log_ma": 40}, 127 - 40 * math.log2(scanner.ma_max_ma), "how near to the tube's current"),
         *_spare(scanner),
-        *_odd(tables, "pitch"),
-        *_odd(tables, "rotation_s"),
+        *_odd(tables, ranges, "pitch"),
+        *_odd(tables, ranges, "rotation_s"),
         text.activation("n_site_is_known", known, "where the usual dose is that of this site"),
         text.flag("n_pregnant", "is_pregnant"),
         text.feature(network_text.SOUND, {"log_size_cm": 0}, 0, "what an accusing output says where nothing is wrong"),
@@ -339,20 +355,42 @@ def _spare(scanner: Scanner) -> list[str]:
     ]
 
 
-def _odd(tables: Tables, column: str) -> list[str]:
-    """127 where a setting is near none that a protocol of the objective asks for: the console's way out, or wrong."""
+def _odd(tables: Tables, ranges: Ranges, column: str) -> list[str]:
+    """127 where a setting is near none that a protocol of objective or site asks for: the console's way out, or wrong."""
     name = SETTINGS[column].removeprefix("n_")
-    scanner = reference_scanner()
+    asked = protocol_settings(tables, ranges, column)
+    near = {key: values for key, values in asked.items() if column != "pitch" or key not in ranges.exact}
+    exact = {key: values for key, values in asked.items() if key not in near}
+    lines = _is_asked_for(f"{name}_is_asked_for", column, near, ODD_STEP, ODD_NEAR)
+    flags = [f"{name}_is_asked_for"]
+    if exact:
+        lines += _is_asked_for(f"{name}_is_exact", column, exact, EXACT_STEP, EXACT_NEAR)
+        lines.append(text.row(f"{name}_is_either", [f'largest = ["{name}_is_asked_for", "{name}_is_exact"]']))
+        flags = [f"{name}_is_either"]
+    return [*lines, text.feature(f"n_odd_{name}", {flags[0]: -HIGHEST_INPUT}, HIGHEST_INPUT)]
+
+
+def protocol_settings(tables: Tables, ranges: Ranges, column: str) -> dict[str, list[float]]:
+    """By objective the values of a setting that its protocols, and those of the site, ask for."""
     rows = list(tables.protocols.values())
-    options = objectives.options(column, scanner, rows)
-    codes = [OBJECTIVES[row.objective] * OBJECTIVE_STEP for row in rows]
-    pairs = [(code, value) for code, line in zip(codes, options.values.tolist(), strict=True) for value in line]
-    bins = {round((code + value + off) / ODD_STEP) for code, value in pairs for off in (-ODD_NEAR, 0, ODD_NEAR)}
-    keys = ", ".join(f"{number * ODD_STEP:.2f}" for number in sorted(bins))
+    options = objectives.options(column, reference_scanner(), rows)
+    asked: dict[str, list[float]] = {}
+    for row, values in zip(rows, options.values.tolist(), strict=True):
+        asked.setdefault(row.objective, []).extend(values)
+    for key, one in ranges.asked.items():
+        asked[key].extend(one[column])
+    return asked
+
+
+def _is_asked_for(name: str, column: str, asked: Mapping[str, list[float]], step: float, near: float) -> list[str]:
+    """A flag: the setting is as near to one of these values of its objective."""
+    pairs = [(OBJECTIVES[key] * OBJECTIVE_STEP, value) for key, values in asked.items() for value in values]
+    bins = {round((code + value + off) / step) for code, value in pairs for off in (-near, 0, near)}
+    keys = ", ".join(f"{number * step:.2f}" for number in sorted(bins))
+    of_objective = name.replace("_is_asked_for", "_of_objective").replace("_is_exact", "_of_objective_exactly")
     return [
-        text.row(f"{name}_of_objective", [f"sum = {{ {column} = 1, objective = {OBJECTIVE_STEP} }}", f"scale = {ODD_STEP}"]),
-        text.row(f"{name}_is_asked_for", [f'in_set = "{name}_of_objective"', f"set = [{keys}]"]),
-        text.feature(f"n_odd_{name}", {f"{name}_is_asked_for": -127}, 127),
+        text.row(of_objective, [f"sum = {{ {column} = 1, objective = {OBJECTIVE_STEP} }}", f"scale = {step}"]),
+        text.row(name, [f'in_set = "{of_objective}"', f"set = [{keys}]"]),
     ]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 import numpy as np
@@ -35,6 +35,9 @@ SLACK = 1.004  # fixed point and rounding
 DOSE_SLACK = 1.04  # sites differ more than one sample shows
 SETTINGS = ("rotation_s", "pitch", "collimation_mm", "slice_mm", "kvp")
 SMALL_KG = 50.0  # where protocols go up in voltage
+ASSUMED_AGE_Y = 30.0
+SIZE_OF_AGE_CM = ((0, 1, 5, 10, 15, 20), (11.2, 15.4, 17.8, 20.8, 24.9, 29.3))  # as the guard assumes (quantities.toml)
+HEIGHT_OF_AGE_CM = ((0, 1, 5, 10, 15, 18), (49, 75, 108.5, 138, 165, 169))
 NO_PITCH = 1.0  # where a mode has none
 
 
@@ -61,7 +64,8 @@ class Range:
 class Ranges:
     """Per objective: dose and length as ratios to what is expected; settings as they are; modes; voltages of small patients.
 
-    `known`: objectives whose dose is that of one site.
+    `known`: objectives whose dose is that of one site. `asked`: pitches and rotation times that a site's own protocols ask for.
+    `exact`: objectives whose pitches are exactly those of the protocols.
     """
 
     dose: Mapping[str, Range]
@@ -71,6 +75,8 @@ class Ranges:
     small_kvp: Mapping[str, Range]
     head_scale: tuple[float, ...]  # of the expected dose of children's heads, by age: their ranges then end at one ratio
     known: frozenset[str] = frozenset()
+    asked: Mapping[str, Mapping[str, tuple[float, ...]]] = field(default_factory=dict)
+    exact: frozenset[str] = frozenset()
 
 
 def usual_protocols(tables: Tables) -> dict[str, Protocol]:
@@ -121,6 +127,15 @@ def dose_ratio(
         scales = np.array(head_scale if head_scale is not None else generated().head_scale)
         expected = (scales * [base_dose(head) for head in paed_heads(tables)])[_head_of(commands, tables)]
     return np.asarray(scanner.ctdivol_mgy(commands) / expected, dtype=np.float64)
+
+
+def sized(commands: Commands) -> Commands:
+    """The commands with the size that the guard assumes where weight or height is unknown: that of the age."""
+    age = np.where(np.isnan(commands["age_years"]), ASSUMED_AGE_Y, commands["age_years"])
+    unknown = np.isnan(commands["weight_kg"]) | np.isnan(commands["height_cm"])
+    tall = np.where(np.isnan(commands["height_cm"]), np.interp(age, *HEIGHT_OF_AGE_CM), commands["height_cm"])
+    heavy = (np.interp(age, *SIZE_OF_AGE_CM) / patients.DIAMETER_FACTOR) ** 2 * tall / 100
+    return commands.replace(age_years=age, height_cm=tall, weight_kg=np.where(unknown, heavy, commands["weight_kg"]))
 
 
 def _head_of(commands: Commands, tables: Tables) -> NDArray[np.int64]:

@@ -13,14 +13,15 @@ from gantryguard.clinic import objectives as tables_of
 from gantryguard.clinic.anomalies import make_anomalies
 from gantryguard.clinic.commands import Commands
 from gantryguard.clinic.generator import generate_at_sites
-from gantryguard.clinic.scanner import reference_scanner
+from gantryguard.clinic.scanner import Scanner, reference_scanner
 from gantryguard.clinic.schema import LOCALISER, OBJECTIVES
 from gantryguard.errors import UserError
 from gantryguard.learning import features
 from gantryguard.learning import trial as trials
-from gantryguard.learning.commission import commission
+from gantryguard.learning.commission import Commissioned, commission
 from gantryguard.learning.pipeline import Pipeline
 from gantryguard.learning.ranges import Ranges
+from gantryguard.learning.site_thresholds import raised
 from gantryguard.learning.stats import interval
 from gantryguard.learning.trial import Trial
 from gantryguard.profiles.nets import TrainedNet
@@ -31,12 +32,21 @@ FIRST_SITE = 4_000_000
 EXAMS, TESTED, PER_KIND = 60, 2_500, 250  # per objective; anomalies per kind
 
 
-def package_for(folder: Path, nets: Sequence[TrainedNet], ranges: Ranges) -> bytes:
-    """The package of a profile folder with these ranges instead of those of all sites."""
+def commissioned(folder: Path, nets: Sequence[TrainedNet], site: Commissioned) -> bytes:
+    """The package of a profile folder for a site: its ranges, its scanner and its thresholds."""
+    package = package_for(folder, nets, site.ranges, site.scanner)
+    own = raised(Profile(package), nets, site.exams)
+    return package_for(folder, own, site.ranges, site.scanner)
+
+
+def package_for(folder: Path, nets: Sequence[TrainedNet], ranges: Ranges, scanner: Scanner | None = None) -> bytes:
+    """The package of a profile folder with these ranges, and this scanner, instead of its own."""
     with tempfile.TemporaryDirectory() as place:
         for source in sorted(folder.glob("*.toml")):
             shutil.copy(source, place)
-        text = features.render(tables_of.tables(), ranges)
+        if scanner:
+            (Path(place) / "scanner.toml").write_text(scanner.to_toml(), encoding="utf-8")
+        text = features.render(tables_of.tables(), ranges, scanner)
         (Path(place) / "features.toml").write_text(text, encoding="utf-8")
         return build(Path(place), nets)
 

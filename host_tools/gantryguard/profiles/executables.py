@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from gantryguard.profiles.curves import Curves
@@ -10,14 +10,14 @@ from gantryguard.profiles.source import Entry
 from gantryguard.profiles.vector import ALMOST, Quantity, Vector
 from interposer.core import package
 
-NEVER = -1
+NEVER = NOTHING = -1
 
 
 @dataclass(frozen=True)
 class Corrections:
-    """(step, place of the set, its size) by field slot, and (field, row) pairs of derived fields."""
+    """EXECUTABLE_WORDS words by field slot, and (field, row) pairs of derived fields."""
 
-    executables: Mapping[int, tuple[int, int, int]]
+    executables: Mapping[int, tuple[int, int, int, int, int]]
     derived: tuple[tuple[Quantity, Quantity], ...]
 
     def executable_words(self, fields: int) -> list[int]:
@@ -25,9 +25,16 @@ class Corrections:
         words: list[int] = []
         for slot in range(fields):
             one = [0] * package.EXECUTABLE_WORDS
-            one[package.E_STEP], one[package.E_SET_AT], one[package.E_SET_COUNT] = self.executables.get(slot, (NEVER, 0, 0))
+            told = self.executables.get(slot, (NEVER, 0, 0, NOTHING, NOTHING))
+            one[package.E_STEP], one[package.E_SET_AT], one[package.E_SET_COUNT] = told[:3]
+            one[package.E_LEVEL], one[package.E_USUAL] = told[3:]
             words += one
         return words
+
+    def told_by(self, fields: Iterable[int]) -> set[int]:
+        """Rows that tell what is usual for these fields."""
+        told = (self.executables[slot][3:] for slot in fields if slot in self.executables)
+        return {row for rows in told for row in rows if row != NOTHING}
 
     def derived_words(self) -> list[int]:
         """DERIVED_WORDS words by derived field."""
@@ -35,18 +42,33 @@ class Corrections:
 
 
 def read_corrections(root: Entry, vector: Vector, curves: Curves) -> Corrections:
-    """Compile `[executable.<field>]` (a `step` from the lowest value, or a `set`) and `[derived]` (field = row)."""
-    executables: dict[int, tuple[int, int, int]] = {}
+    """Compile `[executable.<field>]` (a `step` from the lowest value, or a `set`) and `[derived]` (field = row).
+
+    `level` of an executable names a logarithm: how far the field is above its usual value. `usual` names a row that holds the
+    usual value as the networks' outputs for the field say it.
+    """
+    executables: dict[int, tuple[int, int, int, int, int]] = {}
     for name, entry in root.children("executable"):
         field = vector.find(name, entry, "")
         if field.kind != "field":
             entry.fail("", f"({name}) is no field", "name a field of link.toml.")
-        executables[field.slot] = _executable(entry, field, curves)
+        step, place, count = _executable(entry, field, curves)
+        executables[field.slot] = (step, place, count, _row(entry, "level", vector), _row(entry, "usual", vector))
         entry.done()
     table = root.child("derived") if root.has("derived") else None
     pairs = tuple(_derived(table, name, vector) for name in table.data) if table else ()
     root.done()
     return Corrections(executables, pairs)
+
+
+def _row(entry: Entry, key: str, vector: Vector) -> int:
+    """Slot of the row that a key names, or `NOTHING`. A `level` is a logarithm, a `usual` value is not."""
+    if not entry.has(key):
+        return NOTHING
+    row = vector.find(entry.text(key), entry, key)
+    if row.kind != "row" or row.is_log != (key == "level"):
+        entry.fail(key, f"= {row.name} is no row of the right kind", "name a logarithm as `level`, another row as `usual`.")
+    return row.slot
 
 
 def _executable(entry: Entry, field: Quantity, curves: Curves) -> tuple[int, int, int]:

@@ -29,6 +29,7 @@ def program_of(
     for network in asked:
         wanted.update(network.sources())
     wanted.update(latch.source.slot for latch in sequence.latches_of(command))
+    wanted.update(corrections.told_by(field.quantity.slot for field in command.fields))
     if _reads_derived(command, wanted, rows, corrections):
         wanted.update(row.slot for _, row in corrections.derived)
     return [rows[slot] for slot in sorted(_closure(wanted, rows))]

@@ -57,13 +57,13 @@ class Filling:
         """A column's usual value for each row's objective."""
         codes = self["objective"]
         known = np.isin(codes, list(schema.OBJECTIVES.values()))
-        chosen: FloatArray = _usual()[name][np.where(known, codes, NOBODY).astype(np.int64)]
+        chosen: FloatArray = _usual(self.scanner)[name][np.where(known, codes, NOBODY).astype(np.int64)]
         return chosen
 
 
-def filled(columns: Mapping[str, FloatArray]) -> Filling:
+def filled(columns: Mapping[str, FloatArray], scanner: Scanner | None = None) -> Filling:
     """Fill what can be filled; the given columns stay as they are. NaN is left where nothing is known."""
-    rows = Filling(columns, reference_scanner())
+    rows = Filling(columns, scanner or reference_scanner())
     with np.errstate(all="ignore"):
         _mode(rows)
         _localisers(rows)
@@ -160,9 +160,8 @@ def _slower(rows: Filling) -> None:
 
 
 @cache
-def _usual() -> dict[str, FloatArray]:
+def _usual(scanner: Scanner) -> dict[str, FloatArray]:
     """Usual values by column, indexed by the objective's code; `length_mm` and `per_height` are the length's two forms."""
-    scanner = reference_scanner()
     stations = {
         "rotation_s": scanner.rotation_times_s,
         "collimation_mm": scanner.collimations_mm,
