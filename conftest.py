@@ -5,10 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from gantryguard.client import image
 from gantryguard.profiles.files import load_profile
 from gantryguard.profiles.profile import Profile
+
+settings.register_profile("untimed", deadline=None)  # how busy the machine is decides no test
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

@@ -59,7 +59,7 @@ def test_a_held_command_is_explained(guard: Guard) -> None:
     field, ma = proposed(guard)
     assert field == "ma"
     better = cases.abdomen(kvp=140, ma=ma, rotation_s=0.8, pitch=0.8, scan_length_mm=460).parameters
-    assert 0.97 * 50 < better["ctdivol_mgy"] <= 50 * 1.001  # just below the notification value that it was held for
+    assert 0.7 * 50 < better["ctdivol_mgy"] < 0.97 * 50  # what is usual for such a patient, not just what passes
     guard.press("cancel", 700)
     frame = guard.frame("scan_parameters", better)
     assert guard.send(frame) == frame

@@ -75,7 +75,7 @@ def streams(ct: Profile) -> st.SearchStrategy[list[bytes]]:
 
 
 def test_nothing_but_judged_frames_leaves(ct: Profile, streams: st.SearchStrategy[list[bytes]]) -> None:
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=300)
     @given(stream=streams, cuts=st.lists(st.integers(1, 40), max_size=20))
     def check(stream: list[bytes], cuts: list[int]) -> None:
         desk = Watched(ct)
@@ -94,7 +94,7 @@ def test_nothing_but_judged_frames_leaves(ct: Profile, streams: st.SearchStrateg
 
 
 def test_a_split_changes_nothing(ct: Profile, streams: st.SearchStrategy[list[bytes]]) -> None:
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=200)
     @given(stream=streams, cuts=st.lists(st.integers(1, 40), max_size=20))
     def check(stream: list[bytes], cuts: list[int]) -> None:
         data = b"".join(stream)
@@ -115,7 +115,7 @@ def test_a_split_changes_nothing(ct: Profile, streams: st.SearchStrategy[list[by
 
 
 def test_a_good_frame_after_garbage_is_found(ct: Profile) -> None:
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=300)
     @given(garbage=st.binary(max_size=80))
     def check(garbage: bytes) -> None:
         desk = Watched(ct)

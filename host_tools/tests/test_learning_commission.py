@@ -80,6 +80,7 @@ def test_the_command_line_writes_a_package_and_expectations(tmp_path: Path, caps
     assert "false alarms expected in 40 scans a day" in told
     assert "ranges of all sites: neck" in told
     assert Profile(package.read_bytes()).name == "ct"
+    assert main(["model", "calibrate", str(table), "--scanner", "nowhere"]) == 14
     table.write_text(",".join(schema.NAMES) + "\n", encoding="utf-8")
     assert main(["model", "calibrate", str(table)]) == 7
 

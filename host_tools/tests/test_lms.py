@@ -65,7 +65,7 @@ def test_there_are_no_more_one_time_keys(number: int) -> None:
         own_key().sign(MESSAGE, number)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.integers(0, 1499), st.integers(1, 255))
 def test_no_byte_of_a_signature_may_differ(at: int, change: int) -> None:
     signature = bytearray(own_key().sign(MESSAGE, 3))
@@ -73,7 +73,7 @@ def test_no_byte_of_a_signature_may_differ(at: int, change: int) -> None:
     assert not lms.verify(own_key().public(), MESSAGE, bytes(signature))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(0, 47), st.integers(1, 255))
 def test_no_byte_of_a_key_may_differ(at: int, change: int) -> None:
     public = bytearray(own_key().public())

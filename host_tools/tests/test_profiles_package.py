@@ -86,7 +86,7 @@ def test_mangled_tables_are_unusable_or_harmless(name: str) -> None:
     blob = profile.blob
     places = {part: place for part, place in sections_of(blob).items() if place[1]}
 
-    @settings(max_examples=120, deadline=None)
+    @settings(max_examples=120)
     @given(st.data())
     def judge_never_raises(data: st.DataObject) -> None:
         offset, size = places[data.draw(st.sampled_from(sorted(set(places) - {"names", "weights"})))]

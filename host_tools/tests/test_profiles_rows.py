@@ -52,7 +52,7 @@ def test_both_evaluators_agree_and_stay_in_the_proven_ranges(name: str) -> None:
     bounds = [(q.low, q.high) for q in compiled.vector]
     commands = [command for command in profile.command_names if profile.program(command)[1]]
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=150)
     @given(raw_values(compiled))
     def agree(raw: list[int]) -> None:
         for command in commands:
@@ -71,7 +71,7 @@ def test_both_evaluators_agree_and_stay_in_the_proven_ranges(name: str) -> None:
 KINDS = st.integers(core.AFFINE, core.LARGEST)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(
     KINDS,
     st.lists(st.integers(-(1 << 24), 1 << 24), min_size=3, max_size=3),

@@ -11,7 +11,7 @@ import typer
 from gantryguard import paths
 from gantryguard.client.device_image import build_uf2
 from gantryguard.client.image import micropython_uf2
-from gantryguard.errors import UserError
+from gantryguard.errors import NO_READER, UserError
 from gantryguard.profiles.files import package_path, read_bytes
 from gantryguard.rig.board import load_board
 from gantryguard.signing import development
@@ -43,6 +43,35 @@ def build(
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(uf2)
     print(f"{target}  {len(uf2)} bytes")
+    if root is None:
+        print("It trusts the development keys, which everybody has: for a bench only (docs/update.md).")
+
+
+@app.command()
+def release(
+    profile: Profile = "ct",
+    micropython: Image = None,
+    package: Package = None,
+    root: Root = None,
+    output: Annotated[Path | None, typer.Option("--output", help="Folder; default build/release.")] = None,
+) -> None:
+    """Write what is handed out: UF2, signed package, bills of materials (CycloneDX) and digests. Equal sources, equal bytes.
+
+    Exit codes: 3 no image, 16 cyclonedx-python-lib is not installed, 26 a package that the root record does not vouch for.
+    """
+    try:
+        from gantryguard.release import build as releases
+    except ImportError as error:
+        remedy = "run `pip install 'gantryguard[release]'`."
+        raise UserError(f"{error.name} is not installed.", remedy=remedy, exit_code=NO_READER) from error
+    record = load_root(root or development.ROOT_FILE)
+    blob = read_bytes(package or package_path(profile))
+    good = verify(blob, record)
+    folder = output or paths.BUILD / "release"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in releases.contents(micropython_uf2(micropython, print), good, blob, record).items():
+        (folder / name).write_bytes(data)
+        print(f"{folder / name}  {len(data)} bytes")
     if root is None:
         print("It trusts the development keys, which everybody has: for a bench only (docs/update.md).")
 
