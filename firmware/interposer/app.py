@@ -15,6 +15,7 @@ from machine import WDT
 from interposer import loading
 from interposer.bridge import FOR_EVER, Bridge
 from interposer.core.compat import const
+from interposer.core.link import F_CUT_THROUGH
 from interposer.core.package import P_BAUD
 from interposer.core.reasons import NONE, ON_TRIAL, PASS
 from interposer.hal import board_record as board
@@ -69,7 +70,7 @@ def _run(relay):
     package, judge = loaded.package, loaded.judge
     params = package.table("params")
     console, gantry = open_ports(rings, params[P_BAUD])
-    bridge = Bridge(package, judge, console, gantry, relay, red, green, Keys())
+    bridge = _bridge(package)(package, judge, console, gantry, relay, red, green, Keys())
     logbook = _logbook(bridge.events, bridge, loaded)
     maintenance = _maintenance(Status(bridge, loaded, death, crash), logbook, watchdog)
     wake = Wake()
@@ -82,6 +83,15 @@ def _run(relay):
         _guard(bridge, wake, maintenance, logbook, watchdog)
     finally:
         logbook.note()
+
+
+def _bridge(package):
+    """The kind of bridge that the package asks for; the code of cut-through costs no memory where it does not."""
+    if not package.table("framings")[F_CUT_THROUGH]:
+        return Bridge
+    from interposer.cutting import CuttingBridge
+
+    return CuttingBridge
 
 
 def _logbook(events, bridge, loaded):
