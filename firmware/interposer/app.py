@@ -34,6 +34,7 @@ WATCHDOG_MS = const(2000)
 IDLE_MS = const(50)
 TIMED_US = const(250)  # shorter pauses are spent awake
 WAKING_US = const(60)  # from the timer's interrupt to the next turn
+BRIDGE_BYTES = const(4096)  # kept free of code while that is loaded: a bridge has an array of 3 kB
 SENDING_MS = const(2)  # between two looks whether the host has taken a packet
 
 
@@ -89,8 +90,12 @@ def _bridge(package):
     """The kind of bridge that the package asks for; the code of cut-through costs no memory where it does not."""
     if not package.table("framings")[F_CUT_THROUGH]:
         return Bridge
+    gc.collect()
+    room = bytearray(BRIDGE_BYTES)
     from interposer.cutting import CuttingBridge
 
+    del room
+    gc.collect()
     return CuttingBridge
 
 
@@ -145,6 +150,8 @@ def _guard(bridge, wake, maintenance, logbook, watchdog):
                 idle_ms = bridge.idle_ms()
                 for _ in waiting.ipoll(min(idle_ms, SENDING_MS) if maintenance.is_sending() else idle_ms):
                     pass
+            if bridge.hurries and wake.is_due():
+                continue
         if pause_us != FOR_EVER and bridge.tended_at == tended_at:
             continue
         is_due = logbook.is_due(time.ticks_ms())

@@ -10,7 +10,7 @@ from array import array
 
 from interposer.bridge import Bridge
 from interposer.carry import JUDGED, carry_backward
-from interposer.core.compat import const, elapsed, micropython
+from interposer.core.compat import const, elapsed, micropython, ptr8, ptr32
 from interposer.core.exam import SESSION_WORDS, copy_words
 from interposer.core.gate import PASSING
 from interposer.core.link import (
@@ -27,18 +27,35 @@ from interposer.core.link import (
     put_check,
     same,
 )
+from interposer.core.network import first_suspect
 from interposer.core.package import P_BAUD
 from interposer.core.reasons import NONE, PASS
 from interposer.core.ring import pull, unread
-from interposer.core.verdict import R_ASKED, judge_frame
-from interposer.hal.cut_through import LAST, REFUSED, CutThrough, follow, has_arrived, has_left, is_under_way, say
+from interposer.core.verdict import B_RESULT, B_TRIAL, R_ASKED, R_IS_LAST, judge_frame
+from interposer.hal.cut_through import REFUSED, CutThrough, follow, has_arrived, has_left, is_under_way, release, say
 from interposer.hal.ports import is_sending
 
 COUNT_MASK = const(0x3FFFFFFF)
+SOON_US = const(300)  # until somebody looks again whether the next frame may be repeated
+
+
+@micropython.viper
+def decide(cut: ptr32, judge: ptr32, networks: ptr32, works, frame: ptr8, length: int, now: int) -> int:
+    """Judge a frame and release it where it passes; the first network that has to be heard, or JUDGED."""
+    verdict = int(judge_frame(judge, works[0], frame, length, now, 0))
+    asked = ptr32(judge[B_RESULT])[R_ASKED]
+    suspect = JUDGED
+    if asked:
+        suspect = int(first_suspect(networks, works[1], 0, asked, ptr32(judge[B_TRIAL])))
+    if verdict == PASS and suspect == JUDGED:
+        release(cut)
+    return suspect
 
 
 class CuttingBridge(Bridge):
     """A `Bridge` that lets frames leave while they come. `late`: so many were judged too late and sent again."""
+
+    hurries = True
 
     def __init__(self, package, judge, console, gantry, relay, red, green, keys):
         super().__init__(package, judge, console, gantry, relay, red, green, keys)
@@ -53,14 +70,17 @@ class CuttingBridge(Bridge):
 
     @micropython.native
     def step(self, now):
-        """As the bridge's. While the next frame is to be repeated nobody sleeps, but until its first edge."""
+        """As the bridge's. Nobody sleeps but while the next frame is awaited that may be repeated, or none may be."""
         if self.cut.armed and is_under_way(self.cut.words):
             self._repeat(now)
         pause_us = Bridge.step(self, now)
         if not self.cut.armed:
-            if self._may_arm():
+            is_clean = self._is_clean()
+            if is_clean and not self._wants_cut():
+                return pause_us
+            if is_clean and self._is_free():
                 self.cut.arm(self.framing[F_MIN] - 1)
-            return pause_us if self._is_clean() else 0
+            return pause_us if self.cut.armed else min(pause_us, SOON_US) if pause_us >= 0 else SOON_US
         return 0 if pause_us > 0 else pause_us
 
     @micropython.native
@@ -69,13 +89,14 @@ class CuttingBridge(Bridge):
         return Bridge.is_quiet(self) and not (self.cut.armed and is_under_way(self.cut.words))
 
     @micropython.native
-    def _may_arm(self):
-        if self.shown != PASSING or self.gate.state != PASSING or self.fault != NONE or not self.enforcing:
-            return False
+    def _wants_cut(self):
+        return self.shown == PASSING and self.gate.state == PASSING and self.fault == NONE and self.enforcing
+
+    @micropython.native
+    def _is_free(self):
+        """Whether nothing is on its way from console to gantry."""
         state = self.forward.state
-        if unread(self.console.ring) or state[D_COUNT] != state[D_LENGTH] or is_sending(self.gantry.sender):
-            return False
-        return self._is_clean()
+        return not unread(self.console.ring) and state[D_COUNT] == state[D_LENGTH] and not is_sending(self.gantry.sender)
 
     # ---- a frame that leaves while it comes
 
@@ -83,36 +104,33 @@ class CuttingBridge(Bridge):
     def _repeat(self, now):
         """Let a frame leave as far as it may, judge it before its check has come, and say what becomes of its last byte."""
         cut, frame, framing = self.cut.words, self.leaving, self.framing
-        self.forward_at = now
+        judge, exam = self.judge, self.judge.exam
+        self._remember()
         length = follow(cut, frame, framing)
         if not length:
+            self.forward_at = now
             self.cut.disarm()
             self._soil()
             return
-        self._remember()
-        size = framing[F_CHECK_SIZE]
-        wanted = check_value(frame, framing[F_CHECK_FROM], length - size, framing, self.forward.table)
-        put_check(frame, length - size, wanted, framing)
-        suspect = self._suspect(frame, length, now)
-        passes = suspect == JUDGED and self.judge.verdict == PASS
-        say(cut, LAST if passes else REFUSED | (frame[length - 1] >> 6 & 2 ^ 2))
+        at = length - framing[F_CHECK_SIZE]
+        move(frame, at, exam.last_frame, at, length - at)  # a retry has the check of the frame that it repeats
+        suspect = decide(cut, judge.block, judge.network_engine.block, self.works, frame, length, now)
+        passes = suspect == JUDGED and judge.verdict == PASS
         if suspect == JUDGED:
             self._strobe()
-        has_passed = has_left(cut, size)
+        put_check(frame, at, check_value(frame, framing[F_CHECK_FROM], at, framing, self.forward.table), framing)
+        if not passes:
+            say(cut, REFUSED | (frame[length - 1] >> 6 & 2 ^ 2))
+        if judge.result[R_IS_LAST]:
+            move(exam.last_frame, 0, frame, 0, length)
+        has_passed = has_left(cut, length - at)
         self.cut.disarm()
         has_arrived(cut, self.console.ring, length)
+        self.forward_at = now
         if pull(self.console.ring, self.forward.block) == length and same(frame, length, self.forward.frame, length):
             self._settle(suspect, passes, has_passed, now)
         else:
             self._forget(now)
-
-    @micropython.native
-    def _suspect(self, frame, length, now):
-        """Judge; the first network that has to be heard, or JUDGED."""
-        judge = self.judge
-        judge_frame(judge.block, judge.evaluate, frame, length, now, 0)
-        asked = judge.result[R_ASKED]
-        return judge.network_engine.first_suspect(0, asked, judge.exam.trial) if asked else JUDGED
 
     @micropython.native
     def _settle(self, suspect, passes, has_passed, now):
@@ -181,7 +199,7 @@ class CuttingBridge(Bridge):
     def _send(self, frame, length):
         self.cut.disarm()
         while not self._is_clean():
-            pass
+            time.sleep_ms(1)
         Bridge._send(self, frame, length)
 
     def _enter(self, state, now):

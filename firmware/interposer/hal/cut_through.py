@@ -173,6 +173,12 @@ def give(cut: ptr32, function: int):
 
 
 @micropython.viper
+def release(cut: ptr32):
+    """The byte that is kept back may pass, and nothing after it."""
+    ptr32(cut[W_PIO])[SEND] = LAST
+
+
+@micropython.viper
 def say(cut: ptr32, word: int):
     """Hand the machine a word."""
     ptr32(cut[W_PIO])[SEND] = word
