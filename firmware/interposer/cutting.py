@@ -36,6 +36,7 @@ from interposer.hal.cut_through import REFUSED, CutThrough, follow, has_arrived,
 from interposer.hal.ports import is_sending
 
 COUNT_MASK = const(0x3FFFFFFF)
+SOILED_US = const(1000)  # between two looks whether the gantry has given up what was spoiled
 SOON_US = const(300)  # until somebody looks again whether the next frame may be repeated
 
 
@@ -75,12 +76,14 @@ class CuttingBridge(Bridge):
             self._repeat(now)
         pause_us = Bridge.step(self, now)
         if not self.cut.armed:
-            is_clean = self._is_clean()
-            if is_clean and not self._wants_cut():
+            if not self._is_clean():
+                return SOILED_US
+            if not self._wants_cut():
                 return pause_us
-            if is_clean and self._is_free():
+            if self._is_free():
                 self.cut.arm(self.framing[F_MIN] - 1)
-            return pause_us if self.cut.armed else min(pause_us, SOON_US) if pause_us >= 0 else SOON_US
+            if not self.cut.armed:
+                return min(pause_us, SOON_US) if pause_us >= 0 else SOON_US
         return 0 if pause_us > 0 else pause_us
 
     @micropython.native

@@ -77,11 +77,11 @@ def mixed(profile: Profile, count: int) -> list[tuple[bytes, bool]]:
     for frame in passing:
         stream.append((frame, True))
         if len(stream) % 3 == 2:
-            stream.append((_bad(writer, frame, len(stream) // 3), False))
+            stream.append((bad_frame(writer, frame, len(stream) // 3), False))
     return stream[:count]
 
 
-def _bad(writer: Commands, good: bytes, number: int) -> bytes:
+def bad_frame(writer: Commands, good: bytes, number: int) -> bytes:
     """Unknown opcode; a check wrong in its last bit; a whole frame inside a damaged one; a check that is all wrong."""
     framing = writer.framing
     opcode_at, check = framing[F_OPCODE_AT], framing[F_CHECK_SIZE]
