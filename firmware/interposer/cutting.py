@@ -2,7 +2,7 @@
 
 Only while frames pass, the guard enforces and the console's line was at rest before: everything else goes by store-and-forward
 as in `bridge.py`. Every frame is judged once, by the same core. One that passes but was judged too late has arrived spoiled,
-and is sent whole once the receiver has given the spoiled one up. See docs/adr/0010.
+and is sent whole once the receiver has given the spoiled one up. See docs/adr/0010-cut-through.md.
 """
 
 import time
@@ -72,8 +72,11 @@ class CuttingBridge(Bridge):
     @micropython.native
     def step(self, now):
         """As the bridge's. Nobody sleeps but while the next frame is awaited that may be repeated, or none may be."""
-        if self.cut.armed and is_under_way(self.cut.words):
-            self._repeat(now)
+        if self.cut.armed:
+            if is_under_way(self.cut.words):
+                self._repeat(now)
+            elif unread(self.console.ring):  # the machine missed what the UART heard
+                self.cut.disarm()
         pause_us = Bridge.step(self, now)
         if not self.cut.armed:
             if not self._is_clean():

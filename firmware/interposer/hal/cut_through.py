@@ -1,4 +1,4 @@
-"""Repeats the console's line to the gantry bit by bit, half a bit late, as far as words allow it: see docs/adr/0010.
+"""Repeats the console's line to the gantry, half a bit late, as far as words allow it: docs/adr/0010-cut-through.md.
 
 A state machine samples each bit in its middle, drives it on for a whole bit, and hands each byte over. What it hands over is
 what has left. It repeats no byte without a word, and spoils the first one that needs a word and has none: from its last bit on

@@ -26,10 +26,10 @@ tolerates.
 CUT = """
 ## Cut-through
 
-For profiles that ask for it (`docs/adr/0010`). Mixed frames, each when both lines are at rest: commands that pass; unknown
-ones; such whose check is wrong in its last bit, which spoiling by inversion would mend; such that hide a whole frame. *In time*:
-the verdict came before the frame's last bit, so that it left while it came. The others arrived spoiled and again, whole, after
-the silence that ends a frame. *Wrong*: frames that the gantry took and should not have, or should have taken and did not.
+For profiles that ask for it (`docs/adr/0010-cut-through.md`). Mixed frames, each when both lines are at rest: commands that
+pass; unknown ones; such whose check is wrong in its last bit; such that hide a whole frame; damaged ones. *In time*: the
+verdict came before the frame's last bit, so that it left while it came. The others arrived spoiled and again, whole, after the
+silence that ends a frame. *Wrong*: frames that the gantry took and should not have, or should have taken and did not.
 
 """
 STAGES = """
