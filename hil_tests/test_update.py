@@ -262,6 +262,7 @@ def test_u9_whatever_ends_a_trial_before_it_is_confirmed_reverts(small: Guard, h
     assert small.ask("status")["refusal"] == reasons.UPDATE_UNCONFIRMED
 
 
+@pytest.mark.full
 def test_u10_keys_are_rotated_and_the_retired_one_fails(small: Guard) -> None:
     record = root(next_root(), (ROOT_1, NEW_ROOT))
     push(small, signed(bare(small.profile), [NEW_PACKAGE], [record]))
@@ -276,6 +277,7 @@ def test_u10_keys_are_rotated_and_the_retired_one_fails(small: Guard) -> None:
     assert small.ask("status")["package_counter"] == 3
 
 
+@pytest.mark.full
 def test_u11_a_signed_reset_brings_a_fast_forwarded_counter_back(small: Guard) -> None:
     push(small, signed(bare(small.profile, 0x3FFFFFFF)))
     works(small)

@@ -179,7 +179,7 @@ def mutate(dice: random.Random, blob: bytes) -> bytes:
     for _ in range(dice.randrange(1, 5)):
         places = (dice.randrange(len(changed)), dice.randrange(HEADER_BYTES), tail + dice.randrange(8))
         at = min(dice.choice(places), len(changed) - 1)
-        kind = dice.randrange(6)
+        kind = dice.randrange(7)
         if kind == 0:
             changed[at] ^= 1 << dice.randrange(8)
         elif kind == 1:
@@ -190,8 +190,11 @@ def mutate(dice: random.Random, blob: bytes) -> bytes:
             del changed[at + 1 : at + dice.randrange(2, 64)]
         elif kind == 4:
             changed[at:at] = changed[at : at + dice.randrange(1, 64)]
-        else:
+        elif kind == 5:
             del changed[at + 1 + dice.randrange(4096) :]
+        else:
+            del changed[tail:]  # the signatures
+            changed += dice.randbytes(dice.randrange(2))
     return bytes(changed)
 
 

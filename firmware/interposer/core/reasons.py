@@ -11,7 +11,7 @@ BLOCK = const(2)
 VERDICTS = ("PASS", "HOLD", "BLOCK")
 
 # 0: nothing to say. 1-19: the link. 20-39: the exam. 40-59: limits. 60-69: networks. 70-79: the technologist. 80-86: the guard.
-# 87-100: packages and root records. 101-109: an update. 110: service.
+# 87-100: packages and root records. 101-109: an update.
 NONE = const(0)
 BAD_LENGTH = const(1)
 BAD_CHECK = const(2)
@@ -71,7 +71,6 @@ UPDATE_SILENT = const(106)
 UPDATE_TOO_MUCH = const(107)
 UPDATE_GARBLED = const(108)
 UPDATE_ABORTED = const(109)
-SERVICE = const(110)
 
 TEXTS = {
     NONE: ("NONE", "nothing to report"),
@@ -133,7 +132,6 @@ TEXTS = {
     UPDATE_TOO_MUCH: ("UPDATE_TOO_MUCH", "more bytes came than the update had announced"),
     UPDATE_GARBLED: ("UPDATE_GARBLED", "bytes of the update were changed on their way"),
     UPDATE_ABORTED: ("UPDATE_ABORTED", "the host gave the update up"),
-    SERVICE: ("SERVICE", "the service strap was in place when power came: no guard ran"),
 }
 
 

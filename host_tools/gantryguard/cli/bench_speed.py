@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -14,15 +14,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from gantryguard.benchmarks import CYCLES_PER_US
-from gantryguard.benchmarks.budget import RATES, Budget, measure_latency
-from gantryguard.benchmarks.latency import Measured, frames_within, guard_at, measure
+from gantryguard.benchmarks.latency import BUSY, Measured, frames_within, guard_at, measure
 from gantryguard.benchmarks.picture import draw
 from gantryguard.client.image import micropython_uf2
 from gantryguard.profiles.files import load_profile
 from gantryguard.profiles.profile import Profile
 from gantryguard.rig.spread import Spread
 
+RATES = (9600, 38_400, 115_200, 460_800, 921_600, 3_000_000)
 LADDER = (115_200, 230_400, 345_600, 460_800, 691_200, 921_600, 1_382_400, 2_000_000, 3_000_000)
 
 Rates = Annotated[list[int] | None, typer.Option("--baud", min=9600, max=3_000_000, help="A rate; again for more.")]
@@ -35,24 +34,20 @@ def latency(
     baud: Rates = None,
     frames: Annotated[int, typer.Option("--frames", min=2, max=100_000, help="Commands per rate and mode.")] = 1000,
     as_json: Json = False,
-    output: Annotated[Path | None, typer.Option("--output", help="Write the figures as JSON into this file too.")] = None,
     picture: Annotated[Path | None, typer.Option("--picture", help="Draw the figures into this PNG.")] = None,
     profile: ProfileName = "ct",
     micropython: Image = None,
 ) -> None:
-    """Measure how long the guard takes: from the last byte to the verdict and to the first byte out, and stage by stage."""
+    """Measure last byte in to verdict, and to the first byte out, with the line at rest and with both lines busy."""
     guarded, image = load_profile(profile), micropython_uf2(micropython, _say(as_json))
-    budget = measure_latency(guarded, image, baud or RATES, frames, partial(_progress, as_json))
-    text = json.dumps(asdict(budget), indent=1) + "\n"
-    if as_json:
-        print(text, end="")
-    else:
-        _print(budget.results)
-        _print_stages(budget)
-    if output:
-        output.write_text(text, encoding="utf-8")
+    results = []
+    for rate in baud or RATES:
+        for is_spaced in (True, False):
+            results.append(measure(guard_at(guarded, image, rate), guarded, rate, frames, is_spaced=is_spaced))
+            _progress(as_json, results[-1])
+    _print(results, as_json)
     if picture:
-        draw(picture, budget.results)
+        draw(picture, results)
 
 
 def throughput(
@@ -65,12 +60,10 @@ def throughput(
     """Find the highest rate at which no frame is lost while both lines are busy without a pause."""
     guarded, image = load_profile(profile), micropython_uf2(micropython, _say(as_json))
     results = list(_climb(guarded, image, sorted(baud or LADDER), seconds, as_json))
-    if as_json:
-        print(json.dumps([asdict(result) for result in results], indent=1))
-        return
-    _print(results)
+    _print(results, as_json)
     best = max((result.baud for result in results if not result.lost), default=0)
-    print(f"highest rate without a loss: {best} baud" if best else "frames were lost at every rate")
+    if not as_json:
+        print(f"highest rate without a loss: {best} baud" if best else "frames were lost at every rate")
 
 
 def _climb(profile: Profile, image: Path, rates: list[int], seconds: float, as_json: bool) -> Iterator[Measured]:
@@ -93,34 +86,16 @@ def _progress(as_json: bool, result: Measured) -> None:
         print(f"  {result.baud} baud, {result.mode}: {result.frames} commands, {result.lost} frames lost", flush=True)
 
 
-def _print(results: Sequence[Measured]) -> None:
+def _print(results: list[Measured], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps([asdict(result) for result in results], indent=1))
+        return
     print("simulated us after the last byte of a frame: minimum / median / 99th percentile / maximum")
-    table = Table("baud", "mode", "lost", "verdict", "first byte out")
+    table = Table("baud", "both lines", "lost", "verdict", "first byte out")
     for result in results:
-        table.add_row(
-            str(result.baud), result.mode, str(result.lost), _cell(result.verdict_us), _cell(result.first_byte_out_us)
-        )
+        mode = "busy" if result.mode == BUSY else "at rest"
+        table.add_row(str(result.baud), mode, str(result.lost), _cell(result.verdict_us), _cell(result.first_byte_out_us))
     Console().print(table)
-
-
-def _print_stages(budget: Budget) -> None:
-    table = Table("cut-through, baud", "pass", "in time", "wrong", "delay, bits")
-    for cut in budget.cut_through:
-        table.add_row(str(cut.baud), str(cut.passing), str(cut.in_time), str(cut.wrong), _bits(cut.delay_bits))
-    Console().print(table)
-    table = Table("stage of a verdict on scan parameters", "cycles", "us at 125 MHz")
-    for name, cycles in budget.stages_cycles.items():
-        table.add_row(name, f"{cycles:.0f}", f"{cycles / CYCLES_PER_US:.1f}")
-    Console().print(table)
-    table = Table("kernel", "cycles per multiply-accumulate", "source")
-    for kernel in budget.kernels:
-        table.add_row(*map(str, kernel.values()))
-    Console().print(table)
-    print(", ".join(f"{name.replace('_', ' ')}: {size} bytes" for name, size in budget.memory.items()))
-
-
-def _bits(spread: Spread | None) -> str:
-    return f"{spread.median:g} to {spread.max:g}" if spread else "-"
 
 
 def _cell(spread: Spread | None) -> str:

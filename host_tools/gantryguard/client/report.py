@@ -6,11 +6,9 @@ from typing import Any
 
 from gantryguard.profiles.names import Names, read_names
 from interposer.core.reasons import NONE, TEXTS, VERDICTS, reason_name
-from interposer.service import events
 
 STATES = ("PASSING", "HOLDING", "BLOCKING", "FAULT")
 MODES = ("monitor", "enforce")
-UPDATE_STEPS = {events.REFUSED: "refused", events.INSTALLED: "installed", events.CONFIRMED: "confirmed"}
 
 
 class Labels:
@@ -54,11 +52,6 @@ def describe_event(event: dict[str, Any], labels: Labels) -> str:
     reason = reason_text(event["reason"])
     if kind == "boot":
         return at + ("started" if event["reason"] == NONE else f"started after {reason}")
-    if kind == "lost":
-        return at + f"{event['extra']} records were lost before this one"
-    if kind == "update":
-        step = UPDATE_STEPS[event["extra"]]
-        return at + f"update  {step}: " + (f"counter {event['value']}" if event["reason"] == NONE else reason)
     if kind == "state":
         return at + f"state   {STATES[event['extra']]}: {reason}"
     if kind == "bad_frame":
