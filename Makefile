@@ -8,7 +8,7 @@ STAMP := $(VENV)/.ready
 export PYTHONHASHSEED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo release test test-full checks lint types gen-check gen clean
+.PHONY: help setup demo bench release test test-full checks lint types gen-check gen clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,8 +28,14 @@ $(STAMP): pyproject.toml constraints.txt firmware/typings.txt
 demo: setup ## the main job: real exams and attacks, with the guard and without
 	@$(BIN)/gantryguard demo
 
+<<<<<<< ours
 release: setup ## image, package, bills of materials and digests in build/release, reproducible to the byte
 	@$(BIN)/gantryguard firmware release
+=======
+bench: setup ## measure latencies and stages into docs/performance.json, .png and .md (some 10 minutes)
+	@$(BIN)/gantryguard bench latency --output docs/performance.json --picture docs/performance.png
+	@$(BIN)/python -m gantryguard.profiles.docs --write
+>>>>>>> theirs
 
 lint: setup ## ruff
 	@$(BIN)/ruff check .
