@@ -28,14 +28,12 @@ $(STAMP): pyproject.toml constraints.txt firmware/typings.txt
 demo: setup ## the main job: real exams and attacks, with the guard and without
 	@$(BIN)/gantryguard demo
 
-<<<<<<< ours
-release: setup ## image, package, bills of materials and digests in build/release, reproducible to the byte
-	@$(BIN)/gantryguard firmware release
-=======
 bench: setup ## measure latencies and stages into docs/performance.json, .png and .md (some 10 minutes)
 	@$(BIN)/gantryguard bench latency --output docs/performance.json --picture docs/performance.png
 	@$(BIN)/python -m gantryguard.profiles.docs --write
->>>>>>> theirs
+
+release: setup ## image, package, bills of materials and digests in build/release, reproducible to the byte
+	@$(BIN)/gantryguard firmware release
 
 lint: setup ## ruff
 	@$(BIN)/ruff check .

@@ -15,6 +15,7 @@ from machine import WDT
 from interposer import loading
 from interposer.bridge import FOR_EVER, Bridge
 from interposer.core.compat import const
+from interposer.core.link import F_CUT_THROUGH
 from interposer.core.package import P_BAUD
 from interposer.core.reasons import NONE, ON_TRIAL
 from interposer.hal import board_record as board
@@ -32,6 +33,7 @@ WATCHDOG_MS = const(2000)
 IDLE_MS = const(50)
 TIMED_US = const(250)  # shorter pauses are spent awake
 WAKING_US = const(60)  # from the timer's interrupt to the next turn
+BRIDGE_BYTES = const(4096)  # kept free of code while that is loaded: a bridge has an array of 3 kB
 SENDING_MS = const(2)  # between two looks whether the host has taken a packet
 
 
@@ -64,7 +66,7 @@ def _run(relay):
     package, judge = loaded.package, loaded.judge
     params = package.table("params")
     console, gantry = open_ports(rings, params[P_BAUD])
-    bridge = Bridge(package, judge, console, gantry, relay, red, green, Keys())
+    bridge = _bridge(package)(package, judge, console, gantry, relay, red, green, Keys())
     maintenance = Maintenance(Status(bridge, loaded, death, crash).answers(), lambda: _update(bridge, loaded, watchdog))
     wake = Wake()
     if loaded.is_trial:
@@ -73,6 +75,19 @@ def _run(relay):
     gc.collect()
     bridge.start(death, time.ticks_ms())
     _guard(bridge, wake, maintenance, watchdog)
+
+
+def _bridge(package):
+    """The kind of bridge that the package asks for; the code of cut-through costs no memory where it does not."""
+    if not package.table("framings")[F_CUT_THROUGH]:
+        return Bridge
+    gc.collect()
+    room = bytearray(BRIDGE_BYTES)
+    from interposer.cutting import CuttingBridge
+
+    del room
+    gc.collect()
+    return CuttingBridge
 
 
 def _update(bridge, loaded, watchdog):
@@ -103,6 +118,8 @@ def _guard(bridge, wake, maintenance, watchdog):
                 idle_ms = bridge.idle_ms()
                 for _ in waiting.ipoll(min(idle_ms, SENDING_MS) if maintenance.is_sending() else idle_ms):
                     pass
+            if bridge.hurries and wake.is_due():
+                continue
         if (pause_us == FOR_EVER or bridge.tended_at != tended_at) and maintenance.pending():
             tended_at = bridge.tended_at
             micropython.heap_unlock()
