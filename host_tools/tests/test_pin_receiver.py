@@ -19,17 +19,22 @@ def received(bits: list[int], *, closed: bool = True, fail_at_bit: int = 99) -> 
     """(time in bits, byte, flags) of what a receiver makes of bits, one after the other, idle before and after."""
     clock, got = EventClock(), Got()
     line = Line(clock, BAUD, lambda byte, flags: got.append((clock.now_ns // BIT_NS, byte, flags)), lambda: closed)
-    levels = [1]
+    levels, ends_ns = [1], fail_at_bit * BIT_NS
     receiver = PinReceiver(clock, line, lambda: bool(levels[-1]))
 
     def drive(level: int) -> None:
-        if level != levels[-1]:
+        if level != levels[-1] and clock.now_ns < ends_ns:
             levels.append(level)
             receiver.moved()
 
     for number, level in enumerate([*bits, 1]):
         clock.call_at(number * BIT_NS + (LATE_NS if number else 0), lambda level=level: drive(level))
-    clock.call_at(fail_at_bit * BIT_NS, receiver.abort)
+
+    def fail() -> None:
+        levels.append(1)
+        receiver.abort()
+
+    clock.call_at(ends_ns, fail)
     clock.run_for((len(bits) + 30) * BIT_NS)
     return got
 
