@@ -16,6 +16,8 @@ from gantryguard.profiles.files import package_path, read_bytes
 from gantryguard.rig.board import load_board
 from gantryguard.signing import development
 from gantryguard.signing.trusting import load_root, verify
+from interposer.core.package import Package as SignedPackage
+from interposer.core.trust import Root as Record
 
 app = typer.Typer(help="Build and flash the device image.", no_args_is_help=True)
 
@@ -35,16 +37,13 @@ def build(
 ) -> None:
     """Build one UF2 from MicroPython, the firmware, a root record and a package that it vouches for."""
     target = output or paths.BUILD / f"gantryguard-{profile}.uf2"
-    record = load_root(root or development.ROOT_FILE)
-    blob = read_bytes(package or package_path(profile))
-    verify(blob, record)
+    record, blob, _ = _vouched(profile, package, root)
     image = micropython_uf2(micropython, print)
     uf2 = build_uf2(image, load_board(), {"package.bin": blob, "root.bin": record.record})
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(uf2)
     print(f"{target}  {len(uf2)} bytes")
-    if root is None:
-        print("It trusts the development keys, which everybody has: for a bench only (docs/update.md).")
+    _warn(root)
 
 
 @app.command()
@@ -64,16 +63,13 @@ def release(
     except ImportError as error:
         remedy = "run `pip install 'gantryguard[release]'`."
         raise UserError(f"{error.name} is not installed.", remedy=remedy, exit_code=NO_READER) from error
-    record = load_root(root or development.ROOT_FILE)
-    blob = read_bytes(package or package_path(profile))
-    good = verify(blob, record)
+    record, blob, good = _vouched(profile, package, root)
     folder = output or paths.BUILD / "release"
     folder.mkdir(parents=True, exist_ok=True)
     for name, data in releases.contents(micropython_uf2(micropython, print), good, blob, record).items():
         (folder / name).write_bytes(data)
         print(f"{folder / name}  {len(data)} bytes")
-    if root is None:
-        print("It trusts the development keys, which everybody has: for a bench only (docs/update.md).")
+    _warn(root)
 
 
 @app.command()
@@ -93,3 +89,15 @@ def flash(
     build(profile, micropython, package, root, None)
     shutil.copyfile(paths.BUILD / f"gantryguard-{profile}.uf2", drive / "gantryguard.uf2")
     print("Flashed. The board restarts by itself; `gantryguard device status` shows it.")
+
+
+def _vouched(profile: str, package: Path | None, root: Path | None) -> tuple[Record, bytes, SignedPackage]:
+    """The root record, and the package that it vouches for, as bytes and read. Raises UserError (exit 10, 22, 26)."""
+    record = load_root(root or development.ROOT_FILE)
+    blob = read_bytes(package or package_path(profile))
+    return record, blob, verify(blob, record)
+
+
+def _warn(root: Path | None) -> None:
+    if root is None:
+        print("It trusts the development keys, which everybody has: for a bench only (docs/update.md).")
