@@ -15,6 +15,7 @@ from gantryguard.profiles.package import build, redigest
 from gantryguard.profiles.profile import Profile
 from interposer.core import package as core
 from interposer.core.audit import audit
+from interposer.core.link import BACKWARD, F_LENGTH_EXTRA, FORWARD, FRAMING_WORDS
 from interposer.core.network import layers
 from interposer.core.reasons import NONE, PACKAGE_BOARD, PACKAGE_CORRUPT, PACKAGE_FOREIGN, PACKAGE_UNUSABLE
 from interposer.core.verdict import Judge
@@ -97,6 +98,17 @@ def test_mangled_tables_are_unusable_or_harmless(name: str) -> None:
             exercise(package, profile, data)
 
     judge_never_raises()
+
+
+@pytest.mark.parametrize("direction", [FORWARD, BACKWARD])
+@pytest.mark.parametrize(("extra", "reason"), [(7, NONE), (8, PACKAGE_UNUSABLE)])  # the shortest frame has 7 bytes
+def test_a_length_that_its_byte_cannot_say_is_unusable(direction: int, extra: int, reason: int) -> None:
+    """The guard's own replies write that byte."""
+    blob = PROFILES["ct"]().blob
+    at = sections_of(blob)["framings"][0] + 4 * (direction * FRAMING_WORDS + F_LENGTH_EXTRA)
+    package = core.Package(mangled(blob, at, extra), "pico")
+    assert package.reason == NONE
+    assert audit(package) == reason
 
 
 def exercise(package: core.Package, profile: Profile, data: st.DataObject) -> None:

@@ -198,8 +198,11 @@ class _Audit:
             return False
         counted = framings[framing + link.F_KIND] == link.COUNTED
         body = framings[framing + link.F_BODY_AT]
-        end = table[at + codec.C_LENGTH] - framings[framing + link.F_CHECK_SIZE]
-        if counted and not (body <= end and table[at + codec.C_LENGTH] <= framings[framing + link.F_MAX]):
+        length = table[at + codec.C_LENGTH]
+        end = length - framings[framing + link.F_CHECK_SIZE]
+        if counted and not (body <= end and length <= framings[framing + link.F_MAX]):
+            return False
+        if counted and not 0 <= length - framings[framing + link.F_LENGTH_EXTRA] <= 255:  # what its length byte says
             return False
         width, fields = 0, self.table("fields")
         first = table[at + codec.C_FIELD] * codec.FIELD_WORDS
