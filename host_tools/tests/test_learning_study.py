@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,16 @@ def metrics() -> dict[str, Any]:
 
 def test_the_committed_report_is_of_the_committed_package(metrics: dict[str, Any]) -> None:
     assert metrics["tables_sha256"] == tables_sha256(Profile((CT / "package.bin").read_bytes()))
+
+
+def test_what_the_card_says_of_real_data_is_what_was_measured(metrics: dict[str, Any]) -> None:
+    """On the tables of the committed package, and figure by figure."""
+    measured = (CT / "report" / "nlst.md").read_text(encoding="utf-8")
+    assert f"tables {metrics['tables_sha256'][:16]}" in measured
+    card = (CT / "MODEL_CARD.md").read_text(encoding="utf-8").partition("## Real data")[2].partition("What commissioning")[0]
+    figures = [figure.replace(" ", "") for figure in re.findall(r"\d[\d,.]*\d ?%|\b\d{2,3},\d{3}\b", card)]
+    assert len(figures) >= 6
+    assert [figure for figure in figures if figure not in measured] == []
 
 
 def test_the_committed_report_meets_the_aims(metrics: dict[str, Any]) -> None:
