@@ -128,7 +128,7 @@ def _ceiling(path: Path, metrics: Mapping[str, Any]) -> Path:
         _bars(axis, [p + 0.2 for p in places], ours, "guard", "tab:blue")
         axis.set_xticks(list(places), classes)
         axis.set_title(f"recall, {FIRST_GRADE_OF_CEILING}, {name}")
-        axis.legend()
+        axis.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, frameon=False)  # beside the title: no bar is hidden
     return _saved(figure, path)
 
 
