@@ -92,7 +92,7 @@ def flash(
 
 
 def _vouched(profile: str, package: Path | None, root: Path | None) -> tuple[Record, bytes, SignedPackage]:
-    """The root record, and the package that it vouches for, as bytes and read. Raises UserError (exit 10, 22, 26)."""
+    """The root record, and the package that it vouches for, as bytes and read. Raises UserError (exit 5, 22, 26)."""
     record = load_root(root or development.ROOT_FILE)
     blob = read_bytes(package or package_path(profile))
     return record, blob, verify(blob, record)
