@@ -8,10 +8,10 @@ STAMP := $(VENV)/.ready
 export PYTHONHASHSEED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo release test test-full checks lint types gen-check gen clean
+.PHONY: help setup demo release test test-full checks lint types gen-check gen-check-trained gen clean
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## virtual environment and MicroPython image (idempotent)
 	@$(BIN)/gantryguard doctor --quiet
@@ -45,13 +45,16 @@ gen-check: setup ## generated files are what their sources give
 gen: setup ## regenerate documents, networks and packages from their sources
 	@$(BIN)/python -m gantryguard.generated --write
 
+gen-check-trained: setup ## the same with networks trained anew (minutes)
+	@$(BIN)/python -m gantryguard.generated --check-trained
+
 checks: setup ## lint, types and gen-check, two at a time
 	@$(MAKE) --no-print-directory -j 2 lint types gen-check
 
 test: checks ## everything that CI runs
 	@$(BIN)/pytest -n 2 --dist loadgroup -m "not full"
 
-test-full: checks ## the long sweeps too
+test-full: checks gen-check-trained ## the long sweeps too, and the networks trained anew
 	@$(BIN)/pytest -n 2 --dist loadgroup
 
 clean: ## remove what was built (not the cache of downloads)

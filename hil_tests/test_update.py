@@ -32,6 +32,7 @@ from gantryguard.client.maintenance import Guard as Client
 from gantryguard.client.push import REMEDIES
 from gantryguard.errors import UserError
 from gantryguard.profiles.profile import Profile
+from gantryguard.reasons import TEXTS, reason_name
 from gantryguard.rig import trace
 from gantryguard.rig.clock import MS, S
 from gantryguard.signing.development import PACKAGE, ROOT_1, ROOT_2
@@ -157,7 +158,7 @@ def test_a_bad_package_is_refused_by_name_and_changes_nothing(small: Guard, name
     """U1, U2, U3, U4, U10, U14."""
     before = digest_of(small)
     blob, reason = refusals(small.profile)[name]
-    assert reasons.reason_name(refused(small, blob)) == reasons.reason_name(reason)
+    assert reason_name(refused(small, blob)) == reason_name(reason)
     untouched(small, before)
     assert small.ask("status")["refusal"] in (reason, reasons.NONE)
 
@@ -332,7 +333,7 @@ def test_u14_every_refusal_has_a_code_a_name_and_a_remedy() -> None:
     codes = [*range(reasons.NO_PACKAGE, reasons.PACKAGE_UNUSABLE + 1), *range(reasons.PACKAGE_UNSIGNED, reasons.ROOT_OLD + 1)]
     codes += range(reasons.UPDATE_UNCONFIRMED, reasons.UPDATE_ABORTED + 1)
     assert set(codes) == set(REMEDIES)
-    assert len({reasons.TEXTS[code] for code in codes}) == len(codes)
+    assert len({TEXTS[code] for code in codes}) == len(codes)
 
 
 # ---- the cable and the host

@@ -14,12 +14,12 @@ from gantryguard.client.push import Push
 from gantryguard.errors import UserError
 from gantryguard.profiles.package import redigest
 from gantryguard.profiles.profile import Profile
+from gantryguard.reasons import TEXTS
 from gantryguard.rig.clock import MS
 from gantryguard.signing.development import PACKAGE, ROOT_1, ROOT_2, DevelopmentSigner
 from gantryguard.signing.records import RootPlan, sign_package, sign_root
 from gantryguard.signing.signer import Signer
 from interposer.core import package as core
-from interposer.core.reasons import TEXTS
 
 COUNTER_AT, BOARD_AT = 20, 16
 STRANGER, NEW_PACKAGE, NEW_ROOT = (DevelopmentSigner(name) for name in ("stranger", "package of 2", "root of 2"))

@@ -16,6 +16,7 @@ from gantryguard import paths
 from gantryguard.cli.main import app, main
 from gantryguard.client.report import Labels, describe_event, describe_status, reason_text
 from gantryguard.profiles.profile import Profile
+from gantryguard.reasons import TEXTS
 from interposer.core import reasons
 
 
@@ -91,7 +92,7 @@ def test_a_port_that_does_not_answer_is_named(capsys: pytest.CaptureFixture[str]
 def test_reasons_are_listed_for_machines(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["device", "reasons", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
-    assert {row["code"]: row["name"] for row in rows} == {code: name for code, (name, _) in reasons.TEXTS.items()}
+    assert {row["code"]: row["name"] for row in rows} == {code: name for code, (name, _) in TEXTS.items()}
 
 
 def test_every_reason_constant_has_a_text() -> None:
@@ -100,7 +101,7 @@ def test_every_reason_constant_has_a_text() -> None:
         for name, value in vars(reasons).items()
         if name.isupper() and isinstance(value, int) and name not in ("HOLD", "BLOCK")
     }
-    assert constants - {reasons.PASS} <= set(reasons.TEXTS)
+    assert constants - {reasons.PASS} <= set(TEXTS)
 
 
 def test_inspect_says_what_the_package_is(capsys: pytest.CaptureFixture[str]) -> None:

@@ -350,19 +350,19 @@ def test_the_right_field_is_blamed(committed: Profile) -> None:
 
 
 def test_check_names_what_differs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(artefacts, "contents", lambda *_rest: {"one": b"1", "two": b"2", "three": b"3"})
+    monkeypatch.setattr(artefacts, "contents", lambda *_rest, **_: {"one": b"1", "two": b"2", "three": b"3"})
     artefacts.write(tmp_path)
-    assert artefacts.check(tmp_path) == []
+    assert artefacts.check_trained(tmp_path) == []
     (tmp_path / "two").write_bytes(b"other")
     (tmp_path / "three").unlink()
-    assert artefacts.check(tmp_path) == ["two", "three"]
+    assert artefacts.check_trained(tmp_path) == ["two", "three"]
 
 
 def test_artefacts_are_reproducible(folder: Path) -> None:
     sample = trial.Sample(normals=1800, per_kind=3, seed=11_000)
     first, second = (artefacts.contents(folder, 2, None, recipe(1000, 1, 50), sample) for _ in range(2))
     assert first == second
-    assert set(first) == {"features.toml", "package.bin", "golden.json", "MODEL_CARD.md"} | {
+    assert set(first) == {"features.toml", "training.json", "package.bin", "golden.json", "MODEL_CARD.md"} | {
         f"{declared.name}.onnx" for declared in features.NETWORKS
     }
     assert len(first["golden.json"]) < 200_000

@@ -12,18 +12,10 @@ from profile_bench import ABDOMEN, CONTEXT, Desk, ct, stated
 from gantryguard.clinic import schema
 from gantryguard.clinic.exams import Exam, generate_exams
 from gantryguard.clinic.scanner import reference_scanner
+from gantryguard.reasons import reason_name
 from interposer.core.exam import X_STATE
 from interposer.core.package import POLICY_REFUSE
-from interposer.core.reasons import (
-    ABNORMAL_FOR_CONTEXT,
-    BAD_FIELD,
-    BLOCK,
-    HOLD,
-    NONE,
-    OUT_OF_SEQUENCE,
-    PASS,
-    reason_name,
-)
+from interposer.core.reasons import ABNORMAL_FOR_CONTEXT, BAD_FIELD, BLOCK, HOLD, NONE, OUT_OF_SEQUENCE, PASS
 
 # ---- ways around a limit
 

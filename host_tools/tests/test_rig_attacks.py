@@ -11,6 +11,7 @@ from desk_bench import DeskBench
 from gantryguard import paths
 from gantryguard.errors import UserError
 from gantryguard.profiles.profile import Profile
+from gantryguard.reasons import TEXTS
 from gantryguard.rig import cases
 from gantryguard.rig.attacks import SLABS, attacks, justified_exception
 from gantryguard.rig.bench import play
@@ -23,7 +24,6 @@ from gantryguard.rig.scenario import ATTACK, EXAM, Press, Scenario, exam_scenari
 from gantryguard.rig.trace import CONTACT
 from gantryguard.rig.trust import Trust
 from gantryguard.rig.wire import run_on_wire
-from interposer.core.reasons import TEXTS
 
 ATTACKS = {attack.name: attack for attack in attacks()}
 # What reaches the phantom of a plain wire, CTDIvol in mGy, and how many mechanical faults there are.

@@ -10,6 +10,7 @@ import pytest
 from profile_bench import injector
 
 from gantryguard.errors import UserError
+from gantryguard.reasons import reason_name
 from gantryguard.signing import development
 from gantryguard.signing.development import PACKAGE, ROOT_1, ROOT_2, DevelopmentSigner
 from gantryguard.signing.records import RootPlan, identifier, read_root, sign_package, sign_root
@@ -39,7 +40,7 @@ def signed(signers: tuple[Signer, ...] = (PACKAGE,), roots: tuple[bytes, ...] = 
 
 def reason_of(blob: bytes, root: trust.Root | None = None, least_counter: int = 0) -> str:
     package = Package(blob, "pico", trust.Trust(root or installed(), least_counter))
-    return reasons.reason_name(package.reason)
+    return reason_name(package.reason)
 
 
 def plan(**changes: object) -> RootPlan:

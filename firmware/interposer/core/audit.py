@@ -44,6 +44,7 @@ class _Audit:
         self.params = tables.table("params")
         self.values = self.fields = self.states = self.commands = 0
         self.lines = tables.count_names()
+        self.weights = tables.places["weights"][1]
         self.bounds = array("i")  # see `rows_hold`
         self.wide = bytearray()
 
@@ -354,7 +355,7 @@ class _Audit:
         return (
             1 <= before <= widest
             and 1 <= after <= widest
-            and _within(nets[at + network.Y_WEIGHT_AT], before * after, len(self.table("weights")))
+            and _within(nets[at + network.Y_WEIGHT_AT], before * after, self.weights)
             and _within(nets[at + network.Y_BIAS_AT], after, len(nets))
             and 0 <= nets[at + network.Y_SHIFT] <= MOST_SHIFT
             and nets[at + network.Y_LOWEST] <= nets[at + network.Y_HIGHEST]

@@ -183,7 +183,6 @@ class Network:
 
     def __init__(self, nets, weights, widest, count, kernel=layers):
         self.nets = nets
-        self.weights = weights
         self.kernel = kernel
         self.here = array("i", bytes(4 * widest))
         self.there = array("i", bytes(4 * widest))
@@ -192,7 +191,8 @@ class Network:
         self.found = array("i", bytes(4 * FOUND_WORDS))
         self.programs = array("i", [0])
         if hasattr(kernel, "prepare"):
-            self.kernel, self.programs, self.kept = kernel.prepare(self, widest, count)
+            self.kernel, self.programs, self.kept = kernel.prepare(self, weights, widest, count)
+        self.weights = weights = b"" if self.programs[0] else weights  # programs have them in their own order
         self.block = pointers(nets, weights, self.here, self.there, self.scores, self.hold_above, self.found, self.programs)
 
     @micropython.native

@@ -109,14 +109,18 @@ def first_round(count, unrolled):
 class Compiler:
     """Writes programs that work on `here` and `there`, arrays of int32; keep its `buffers` as long as its programs.
 
+    The weights are copied: they may go once all is written.
+
     Activations go to and fro between two buffers, of halves or of words as the next layer wants them.
     """
 
     def __init__(self, nets, weights, here, there, widest):
         self.nets = nets
         size = 2 * widest + 4 * PASS
-        self.buffers = (nets, weights, here, there, bytearray(size), bytearray(size))
-        self.nets_at, self.weights_at, here_at, there_at, first, second = pointers(*self.buffers)
+        self.buffers = (nets, here, there, bytearray(size), bytearray(size))
+        self.weights = weights
+        self.nets_at, here_at, there_at, first, second = pointers(*self.buffers)
+        self.weights_at = pointers(weights)[0]
         self.words_at = (here_at, there_at)
         self.halves_at = (first, second)
         self.program = None

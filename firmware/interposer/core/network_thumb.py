@@ -170,7 +170,7 @@ class Layers:
         """`count` layers, as `network.layers`."""
         return run_layers(weights, nets, layer, count, here, there)
 
-    def prepare(self, network, widest, count):
+    def prepare(self, network, weights, widest, count):
         """(what a `Network` calls, its programs or a single 0, what has to be kept for them).
 
         What writes programs is imported here alone: it is needed once, and `loading` takes it out of memory again.
@@ -179,7 +179,7 @@ class Layers:
 
         if not count or not fits(network.nets, count):
             return run_layers, array("i", [0]), None
-        compiler = Compiler(network.nets, network.weights, network.here, network.there, widest)
+        compiler = Compiler(network.nets, weights, network.here, network.there, widest)
         programs = []
         for index in range(count):
             gc.collect()  # what the last one left in pieces would be in the way of the next

@@ -77,8 +77,7 @@ SECTIONS = (
     "names",
     "golden",
 )
-BYTE_SECTIONS = ("weights", "names", "golden")
-UNKEPT_SECTIONS = ("names", "golden")  # read from the file when somebody asks
+BYTE_SECTIONS = ("weights", "names", "golden")  # read from the file when somebody asks
 ANY = b"\0\0\0\0"  # of a root record: it does not say
 
 # Words of the params section.
@@ -186,8 +185,8 @@ def digest_of(source, length, breathe=None):
 class Package:
     """A package's header and tables. `reason` is NONE where it may be used.
 
-    Read from bytes, or piece by piece from an open binary file, which then has to stay open: names and golden frames are never
-    kept. `trust` (`core/trust.py`) is asked about its signatures. `arrives`: its tables are not read.
+    Read from bytes, or piece by piece from an open binary file, which then has to stay open: weights, names and golden frames
+    are never kept. `trust` (`core/trust.py`) is asked about its signatures. `arrives`: its tables are not read.
     """
 
     def __init__(self, source, board_name, trust=None, arrives=False):
@@ -206,8 +205,8 @@ class Package:
         self.trust = self.breathe = None  # keys are needed once
 
     def table(self, name):
-        """An int32 section as `array("i")`, a byte section as bytes; what is not kept is read anew each time."""
-        return self._section(name) if name in UNKEPT_SECTIONS else self.tables[name]
+        """An int32 section as `array("i")`, a byte section as bytes, read anew each time."""
+        return self._section(name) if name in BYTE_SECTIONS else self.tables[name]
 
     def count_names(self):
         """How many lines the names have."""
@@ -291,8 +290,8 @@ class Package:
                 return PACKAGE_UNUSABLE
             self.places[SECTIONS[index]] = (offset, size)
         for name in SECTIONS:
-            if name not in UNKEPT_SECTIONS:
-                self.tables[name] = self._section(name) if name in BYTE_SECTIONS else self._words(name)
+            if name not in BYTE_SECTIONS:
+                self.tables[name] = self._words(name)
         if self.wire != wire_hash(self.table):
             return PACKAGE_WIRE
         return NONE if self.schema == schema_hash(self.table) else PACKAGE_SCHEMA

@@ -10,7 +10,7 @@ import typer
 
 from gantryguard.client.maintenance import Guard, SerialTransport, find_port, ports
 from gantryguard.client.report import Labels, describe_event, describe_status
-from interposer.core import reasons
+from gantryguard.reasons import TEXTS
 
 app = typer.Typer(help="Talk to a guard on its maintenance port.", no_args_is_help=True)
 
@@ -68,9 +68,7 @@ def watch(
 @app.command("reasons")
 def list_reasons(as_json: Json = False) -> None:
     """List every reason code that a guard can give."""
-    rows: list[dict[str, Any]] = [
-        {"code": code, "name": name, "text": text} for code, (name, text) in sorted(reasons.TEXTS.items())
-    ]
+    rows: list[dict[str, Any]] = [{"code": code, "name": name, "text": text} for code, (name, text) in sorted(TEXTS.items())]
     if as_json:
         print(json.dumps(rows, indent=1))
         return

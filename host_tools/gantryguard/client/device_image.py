@@ -5,8 +5,8 @@ Equal sources, board, image and extra files give equal bytes.
 
 from __future__ import annotations
 
-import json
 import struct
+import zlib
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
@@ -30,6 +30,7 @@ LOADER = "archive"  # imports the package's modules from one file
 PACK = "modules.pack"
 PACKAGE = "interposer"
 BOARD_MODULE = f"{PACKAGE}/hal/board_record"
+NUMBER = struct.Struct("<I")  # of a pack
 
 assert FS_OFFSET + BLOCK * BLOCKS == FLASH_BYTES
 
@@ -65,15 +66,18 @@ def build_flash(micropython_uf2: Path, files: Mapping[str, bytes]) -> bytes:
 
 
 def pack(files: Mapping[str, bytes]) -> bytes:
-    """Files in one, as `firmware/archive.py` reads them."""
-    places: dict[str, int | None] = {}
-    content = b""
+    """Files in one, as `firmware/archive.py` reads them. ValueError for two paths with one CRC-32."""
+    offsets: dict[str, int] = {}
+    content = bytes(NUMBER.size)  # no module lies at 0, which stands for a folder
     for name, module in files.items():
-        for folder in reversed(PurePosixPath("/", name).parents[:-1]):
-            places[str(folder)] = None
-        places[f"/{name}"] = len(content)
-        content += struct.pack("<I", len(module)) + module
-    return json.dumps(places, separators=(",", ":")).encode() + b"\n" + content
+        for folder in PurePosixPath("/", name).parents[:-1]:
+            offsets[str(folder)] = 0
+        offsets[f"/{name}"] = len(content)
+        content += NUMBER.pack(len(module)) + module
+    keys = [zlib.crc32(path.encode()) for path in offsets]
+    if len(set(keys)) < len(keys):
+        raise ValueError("two paths have the same CRC-32: rename a module")
+    return b"".join(map(NUMBER.pack, (len(keys), *keys, *offsets.values()))) + content
 
 
 def build_uf2(micropython_uf2: Path, board: Board, extra: Mapping[str, bytes] | None = None) -> bytes:

@@ -13,8 +13,9 @@ from typing import Any, Protocol
 
 from gantryguard.client.maintenance import Guard, Transport
 from gantryguard.errors import REFUSED, UserError
+from gantryguard.reasons import TEXTS
 from interposer.core import reasons
-from interposer.core.reasons import NONE, TEXTS
+from interposer.core.reasons import NONE
 
 PACKET_BYTES = 64
 PIECE_BYTES = 4096

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from gantryguard.profiles.names import Names, read_names
-from interposer.core.reasons import NONE, TEXTS, VERDICTS, reason_name
+from gantryguard.reasons import TEXTS, VERDICTS, reason_name
+from interposer.core.reasons import NONE
 
 STATES = ("PASSING", "HOLDING", "BLOCKING", "FAULT")
 MODES = ("monitor", "enforce")

@@ -1,6 +1,7 @@
 """Everything of the CT profile that follows from its sources and the seed: features, networks, package, golden vectors, card.
 
-The same sources give the same bytes; `check` rebuilds and compares.
+The same sources give the same bytes. `check` rebuilds everything but the networks, whose sources have to be those that
+`training.json` knows; `check_trained` trains them again as well.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +21,12 @@ from gantryguard.clinic.anomalies import make_anomalies
 from gantryguard.clinic.commands import Commands
 from gantryguard.clinic.generator import generate
 from gantryguard.clinic.scanner import reference_scanner
-from gantryguard.learning import card, evaluate, features, onnx_graph, reference, train
+from gantryguard.errors import UserError
+from gantryguard.learning import card, evaluate, features, onnx_graph, provenance, reference, train
 from gantryguard.learning.mlp import Say
-from gantryguard.learning.pipeline import PackedNet, Pipeline
+from gantryguard.learning.pipeline import PackedNet, Pipeline, nets_of
 from gantryguard.learning.trial import Sample
+from gantryguard.profiles.nets import TrainedNet
 from gantryguard.profiles.package import build
 from gantryguard.profiles.profile import Profile
 from gantryguard.signing import development
@@ -29,6 +34,7 @@ from gantryguard.signing import development
 CT = paths.MODELS / "ct"
 SEED = 1
 FEATURES, PACKAGE, GOLDEN, CARD = "features.toml", "package.bin", "golden.json", "MODEL_CARD.md"
+TRAINING = "training.json"
 GOLDEN_ROWS = 300  # of each network; thousands more follow from the seed (`golden_inputs`)
 
 
@@ -38,39 +44,67 @@ def contents(
     say: Say | None = None,
     recipe: train.Recipe | None = None,
     sample: Sample | None = None,
+    trained: list[TrainedNet] | None = None,
 ) -> dict[str, bytes]:
     """Every generated file of the profile by name. Raises UserError (exit 4) for sources that cannot be compiled.
 
-    `recipe` and `sample` (defaults: the committed ones) say how much to train and to evaluate.
+    `recipe` and `sample` (defaults: the committed ones) say how much to train and to evaluate; `trained` networks are taken
+    as they are.
     """
     recipe = recipe or train.Recipe()
-    with tempfile.TemporaryDirectory() as place:
-        work = Path(place)
-        for source in sorted(folder.glob("*.toml")):
-            shutil.copy(source, work)
-        text = features.render(objectives.tables())
-        (work / FEATURES).write_text(text, encoding="utf-8")
-        nets = train.train_profile(work, seed, say, recipe)
+    with _sources(folder) as work:
+        origin = provenance.fingerprint(work, seed)
+        nets = train.train_profile(work, seed, say, recipe) if trained is None else trained
         package = development.sign(build(work, nets))
+        text = (work / FEATURES).read_bytes()
     profile = Profile(package)
-    files = {FEATURES: text.encode(), PACKAGE: package}
+    files = {FEATURES: text, TRAINING: origin, PACKAGE: package}
     files |= {f"{net.name}.onnx": onnx_graph.export(net) for net in nets}
     files[GOLDEN] = golden(Pipeline(profile), seed)
     files[CARD] = card.render(nets, evaluate.evaluate(profile, sample), recipe, len(package), seed).encode()
     return files
 
 
+@contextmanager
+def _sources(folder: Path) -> Iterator[Path]:
+    """A copy of the profile's sources with its features rendered anew."""
+    with tempfile.TemporaryDirectory() as place:
+        work = Path(place)
+        for source in sorted(folder.glob("*.toml")):
+            shutil.copy(source, work)
+        (work / FEATURES).write_text(features.render(objectives.tables()), encoding="utf-8")
+        yield work
+
+
 def write(folder: Path = CT, seed: int = SEED, say: Say | None = None) -> list[str]:
-    """Write every generated file; returns their names."""
-    files = contents(folder, seed, say)
+    """Write every generated file; returns their names. Networks whose sources are unchanged are not trained again."""
+    files = contents(folder, seed, say, trained=_up_to_date(folder, seed))
     for name, data in files.items():
         (folder / name).write_bytes(data)
     return list(files)
 
 
-def check(folder: Path = CT, seed: int = SEED, say: Say | None = None) -> list[str]:
-    """Names of generated files that are missing or differ from what their sources give; empty if all is well."""
-    files = contents(folder, seed, say)
+def _up_to_date(folder: Path, seed: int) -> list[TrainedNet] | None:
+    """The committed networks, or None where they have to be trained."""
+    with _sources(folder) as work:
+        known = _same(folder / TRAINING, provenance.fingerprint(work, seed))
+    try:
+        return nets_of(Profile((folder / PACKAGE).read_bytes())) if known else None
+    except (OSError, UserError):  # no package, or one of another format
+        return None
+
+
+def check(folder: Path = CT, seed: int = SEED) -> list[str]:
+    """Names of generated files that are missing or differ from what their sources and the committed networks give."""
+    return _differing(folder, contents(folder, seed, trained=nets_of(Profile((folder / PACKAGE).read_bytes()))))
+
+
+def check_trained(folder: Path = CT, seed: int = SEED, say: Say | None = None) -> list[str]:
+    """The same with networks that are trained for it: minutes."""
+    return _differing(folder, contents(folder, seed, say))
+
+
+def _differing(folder: Path, files: dict[str, bytes]) -> list[str]:
     return [name for name, data in files.items() if not _same(folder / name, data)]
 
 

@@ -26,7 +26,7 @@ from gantryguard.learning.site_exams import ready
 from gantryguard.learning.sites import commissioned
 from gantryguard.learning.stats import Flags, interval
 from gantryguard.profiles.profile import Profile
-from interposer.core.reasons import reason_name
+from gantryguard.reasons import reason_name
 
 COMMISSIONED_ON = 500
 FEWEST_TESTED = 100

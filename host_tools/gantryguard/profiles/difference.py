@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from gantryguard.profiles.dates import date_of
 from gantryguard.profiles.package import MODES, TIMINGS
 from gantryguard.profiles.profile import Profile
+from gantryguard.reasons import VERDICTS, reason_name
 from interposer.core import codec, limits, network
 from interposer.core.package import P_BAUD
-from interposer.core.reasons import VERDICTS, reason_name
 
 SAME = "nothing but the bytes: every table says the same"
 

@@ -9,11 +9,12 @@ from gantryguard import paths
 from gantryguard.errors import UserError
 from gantryguard.profiles.package import DEFAULT_BOARD
 from gantryguard.profiles.profile import Profile
+from gantryguard.reasons import TEXTS
 from interposer.core.audit import audit
 from interposer.core.codec import COMMAND_WORDS
 from interposer.core.limits import LIMIT_WORDS
 from interposer.core.package import MONITOR, P_BAUD, P_NETS, SECTIONS
-from interposer.core.reasons import NONE, TEXTS
+from interposer.core.reasons import NONE
 
 
 def package_path(profile: str) -> Path:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from gantryguard.profiles.link import Command, Link
 from gantryguard.profiles.source import Entry
 from gantryguard.profiles.vector import SMALL_HIGH, SMALL_LOW, Quantity, Vector, raw_ceil, raw_floor
+from gantryguard.reasons import TEXTS
 from interposer.core import limits as core
 from interposer.core import package, reasons
 
@@ -17,7 +18,7 @@ POLICIES: Mapping[str, int] = {
     "refuse": package.POLICY_REFUSE,
 }
 VERDICTS: Mapping[str, int] = {"hold": reasons.HOLD, "block": reasons.BLOCK}
-REASONS: Mapping[str, int] = {name: code for code, (name, _) in reasons.TEXTS.items()}
+REASONS: Mapping[str, int] = {name: code for code, (name, _) in TEXTS.items()}
 GAIN_UNIT = 256
 MOST_GAIN = 16
 
@@ -128,7 +129,7 @@ def _gain(entry: Entry, source: Quantity, blamed: Quantity | None) -> int:
 
 def read_policy(entry: Entry) -> list[int]:
     """The policy table by reason code, from `[policy]` of `profile.toml`; reasons that are not named block."""
-    words = [package.POLICY_BLOCK] * (max(reasons.TEXTS) + 1)
+    words = [package.POLICY_BLOCK] * (max(TEXTS) + 1)
     for name in entry.data:
         if name not in REASONS:
             entry.fail(name, "is no reason", "use a name that `gantryguard device reasons` lists.")

@@ -9,8 +9,8 @@ from gantryguard.profiles.limits import POLICIES
 from gantryguard.profiles.link import KINDS, Command
 from gantryguard.profiles.package import Compiled
 from gantryguard.profiles.vector import Quantity
+from gantryguard.reasons import TEXTS
 from interposer.core import codec, link, package
-from interposer.core.reasons import TEXTS
 
 TITLES = {link.FORWARD: "Console to gantry", link.BACKWARD: "Gantry to console"}
 SIGNS = {"u": "unsigned", "i": "signed"}

@@ -16,10 +16,11 @@ from gantryguard.profiles.names import read_names
 from gantryguard.profiles.nets import TrainedNet
 from gantryguard.profiles.package import DEFAULT_BOARD, build, compile_profile
 from gantryguard.profiles.vector import Quantity
+from gantryguard.reasons import TEXTS
 from interposer.core import codec
 from interposer.core import limits as core_limits
 from interposer.core import package as core
-from interposer.core.reasons import NONE, TEXTS
+from interposer.core.reasons import NONE
 
 
 class Profile:

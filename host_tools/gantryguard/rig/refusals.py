@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from interposer.core.reasons import reason_name
+from gantryguard.reasons import reason_name
 
 UNREADABLE, IMPOSSIBLE_NOW, OLD_NUMBER, BEYOND = range(128, 132)
 REFUSALS = {

@@ -18,12 +18,13 @@ import numpy as np
 
 from gantryguard.clinic.commands import FloatArray
 from gantryguard.profiles.profile import Profile
+from gantryguard.reasons import VERDICTS, reason_name
 from gantryguard.scoring.bulk import BulkJudge, Findings, Whole
 from gantryguard.scoring.filling import Filling, filled
 from gantryguard.scoring.parity import CoreParity, OnnxParity
 from gantryguard.scoring.proposals import Proposal, proposals
 from gantryguard.scoring.reading import Block, CommandFile
-from interposer.core.reasons import BAD_FIELD, PASS, VERDICTS, reason_name
+from interposer.core.reasons import BAD_FIELD, PASS
 
 RESULTS = ("verdict", "reason", "score", "blamed_field", "suggestion")
 EXPLANATIONS = ("why", "assumed")

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gantryguard.errors import BAD_RECORD, UserError
+from gantryguard.reasons import TEXTS
 from gantryguard.signing.signer import Signer
 from interposer.core import lms, trust
 from interposer.core.package import ANY, TAIL_MAGIC
-from interposer.core.reasons import NONE, ROOT_UNTRUSTED, TEXTS
+from interposer.core.reasons import NONE, ROOT_UNTRUSTED
 
 
 @dataclass(frozen=True)

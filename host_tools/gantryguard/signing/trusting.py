@@ -8,9 +8,10 @@ from pathlib import Path
 from gantryguard.errors import EXPIRED, KEY_FILE, NOT_SIGNED, UserError
 from gantryguard.profiles.dates import EPOCH, NEVER, date_of
 from gantryguard.profiles.package import DEFAULT_BOARD
+from gantryguard.reasons import TEXTS
 from gantryguard.signing.records import read_root
 from interposer.core.package import Package
-from interposer.core.reasons import NONE, TEXTS
+from interposer.core.reasons import NONE
 from interposer.core.trust import Root, Trust
 
 SOON_DAYS = 30
