@@ -8,7 +8,7 @@ STAMP := $(VENV)/.ready
 export PYTHONHASHSEED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo release test test-full checks lint types gen-check gen-check-trained gen clean
+.PHONY: help setup demo bench fuzz release test test-full checks lint types gen-check gen-check-trained gen clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,15 @@ demo: setup ## the main job: real exams and attacks, with the guard and without
 
 release: setup ## image, package, bills of materials and digests in build/release, reproducible to the byte
 	@$(BIN)/gantryguard firmware release
+
+bench: setup ## measure latencies and stages into docs/performance.json, .png and .md (some 10 minutes)
+	@$(BIN)/gantryguard bench latency --output docs/performance.json --picture docs/performance.png
+	@$(BIN)/python -m gantryguard.profiles.docs --write
+
+FUZZ_RUNS ?= 200000
+fuzz: setup ## coverage-guided fuzzing of what reads a package (some minutes)
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt --editable '.[dev,fuzz]'
+	@$(BIN)/python host_tools/fuzz/packages.py -atheris_runs=$(FUZZ_RUNS) -verbosity=0 -print_final_stats=1
 
 lint: setup ## ruff
 	@$(BIN)/ruff check .

@@ -1,16 +1,23 @@
 """First code after a reset: no keystroke on the maintenance port may ever stop the guard; then its modules can be imported.
 
-MicroPython would not go on to `main.py` after an exception here, but to the REPL: hence the reset, which leaves the relay open.
+MicroPython listens to Ctrl-C until it is told not to, and after an exception here it would go on to the REPL instead of to
+`main.py`: hence the resets, which leave the relay open. The second one is for a keystroke in the middle of the first.
 """
 
-import machine
-import micropython
-
 try:
-    micropython.kbd_intr(-1)
-    micropython.alloc_emergency_exception_buf(128)
-    import archive
+    try:
+        import micropython
 
-    archive.mount()
+        micropython.kbd_intr(-1)
+        micropython.alloc_emergency_exception_buf(128)
+        import archive
+
+        archive.mount()
+    except BaseException:
+        import machine
+
+        machine.reset()
 except BaseException:
+    import machine
+
     machine.reset()

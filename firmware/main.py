@@ -1,17 +1,31 @@
-"""Runs the guard. Whatever ends it ends in a reset, and a reset leaves the relay open; the REPL is never reached."""
+"""Runs the guard. Whatever ends it ends in a reset, and a reset leaves the relay open; the REPL is never reached.
 
-import machine
+But by the service strap, a wire inside the housing (`interposer/hal/service_mode.py`): then the guard does not run at all.
+"""
 
+wanted = False
 try:
-    import micropython
+    try:
+        import micropython
 
-    micropython.kbd_intr(-1)  # once more: MicroPython arms Ctrl-C anew at the start of every script
-    from interposer.app import main
+        micropython.kbd_intr(-1)  # once more: MicroPython arms Ctrl-C anew at the start of every script
+        from interposer.hal import service_mode
 
-    main()
-except BaseException as error:
-    from interposer.hal.faults import remember_crash
+        wanted = service_mode.is_wanted()
+        if wanted:
+            service_mode.enter()
+        else:
+            del service_mode
+            from interposer.app import main
 
-    remember_crash(error)
+            main()
+    except BaseException as error:
+        wanted = False
+        from interposer.hal.faults import remember_crash
+
+        remember_crash(error)
 finally:
-    machine.reset()
+    if not wanted:
+        import machine
+
+        machine.reset()

@@ -27,7 +27,8 @@ METHODS = {
     "hal.ports.Port": "has_lost room transmit finish",
     "hal.relay.Relay": "agrees settle",
     "hal.wake.Wake": "arm_timer ioctl",
-    "service.events.Events": "add",
+    "service.events.Events": "add add_frame",
+    "service.logbook.Logbook": "is_due flush",
     "service.maintenance.Maintenance": "pending pump",
     "service.status.Status": "_running",
 }
@@ -55,8 +56,8 @@ plan = [False, None]
 def deeper():
     deeper()
 right_carry = Bridge._carry
-def arming(self, now):
-    right_carry(self, now)
+def arming(self, now, near):
+    right_carry(self, now, near)
     number = self.forward.frame[3]
     if not plan[0] and number < len(PLANS):
         plan[0] = True

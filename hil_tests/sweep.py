@@ -105,6 +105,18 @@ class Files:
         """A file; OSError where there is none."""
         return self._system.open(str(PurePosixPath("/", name)), mode)
 
+    def listdir(self, name: str) -> list[str]:
+        """What is in a folder."""
+        return list(self._system.listdir(str(PurePosixPath("/", name))))
+
+    def mkdir(self, name: str) -> None:
+        """Make a folder."""
+        self._system.mkdir(str(PurePosixPath("/", name)))
+
+    def remove(self, name: str) -> None:
+        """Remove a file."""
+        self._system.remove(str(PurePosixPath("/", name)))
+
     def rename(self, old: str, new: str) -> None:
         """Rename a file over another."""
         self._system.rename(old, new)

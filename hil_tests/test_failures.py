@@ -8,11 +8,16 @@ import pytest
 from faults import CALLBACKS, KINDS, NO_FAULT, patch, provoke
 from guard import OPEN_WITHIN_NS, Guard
 
+from gantryguard.client import log as logs
+from gantryguard.client.maintenance import Guard as Client
 from gantryguard.profiles.profile import Profile
 from gantryguard.rig import trace
 from gantryguard.rig.clock import MS
 from interposer.core import reasons
+from interposer.core.journal import LOST
+from interposer.service.events import BOOT
 
+WRITTEN_NS = 700 * MS
 RESTART_NS = 4000 * MS  # boot, and the answer to what was asked meanwhile
 
 
@@ -52,8 +57,14 @@ def test_whatever_is_raised_opens_the_relay(faulty: Guard, kind: str) -> None:
 
 @pytest.mark.forked
 def test_a_crash_must_be_acknowledged(faulty: Guard) -> None:
+    """And it is in the log, with how much was not written before it."""
     assert told_after(faulty, len(CALLBACKS) + list(KINDS).index("ZeroDivisionError")) == "ZeroDivi"
     must_be_acknowledged(faulty)
+    faulty.pico.run_for(WRITTEN_NS)
+    records = [record.values for record in logs.fetch(Client(faulty), lambda _done: None).records()]
+    boot = next(values for values in records if values["boot"] == 2 and values["kind"] == BOOT)
+    assert boot["reason"] == reasons.CRASH
+    assert any(values["kind"] == LOST and values["extra"] > 0 for values in records)
 
 
 @pytest.mark.forked

@@ -16,15 +16,16 @@ from interposer import loading
 from interposer.bridge import FOR_EVER, Bridge
 from interposer.core.compat import const
 from interposer.core.package import P_BAUD
-from interposer.core.reasons import NONE, ON_TRIAL
+from interposer.core.reasons import NONE, ON_TRIAL, PASS
 from interposer.hal import board_record as board
 from interposer.hal.arrival import PIECE_BYTES
-from interposer.hal.faults import expect_reset, last_death, remember_crash
+from interposer.hal.faults import expect_reset, keep_count, kept_count, last_death, remember_crash
 from interposer.hal.panel import FAST, OFF, Keys, Lamp
 from interposer.hal.ports import Rings, open_ports
 from interposer.hal.relay import Relay
 from interposer.hal.wake import Wake
 from interposer.polling import poller
+from interposer.service.events import BOOT, Events
 from interposer.service.maintenance import Maintenance
 from interposer.service.status import Status
 
@@ -60,31 +61,62 @@ def _run(relay):
         expect_reset()
         machine.reset()
     if loaded.reason != NONE:
-        _stay_safe(relay, red, green, watchdog, loaded, Status(None, loaded, death, crash))
+        events = Events()
+        events.add(BOOT, time.ticks_ms(), -1, PASS, death, -1, 0, 0, 0)
+        logbook = _logbook(events, None, loaded)
+        logbook.flush()
+        _stay_safe(relay, red, green, watchdog, _maintenance(Status(None, loaded, death, crash), logbook, watchdog))
     package, judge = loaded.package, loaded.judge
     params = package.table("params")
     console, gantry = open_ports(rings, params[P_BAUD])
     bridge = Bridge(package, judge, console, gantry, relay, red, green, Keys())
-    maintenance = Maintenance(Status(bridge, loaded, death, crash).answers(), lambda: _update(bridge, loaded, watchdog))
+    logbook = _logbook(bridge.events, bridge, loaded)
+    maintenance = _maintenance(Status(bridge, loaded, death, crash), logbook, watchdog)
     wake = Wake()
     if loaded.is_trial:
-        maintenance.update = _update(bridge, loaded, watchdog)
+        maintenance.update = maintenance.open_update()
         bridge.fault = ON_TRIAL
     gc.collect()
     bridge.start(death, time.ticks_ms())
-    _guard(bridge, wake, maintenance, watchdog)
+    try:
+        _guard(bridge, wake, maintenance, logbook, watchdog)
+    finally:
+        logbook.note()
 
 
-def _update(bridge, loaded, watchdog):
+def _logbook(events, bridge, loaded):
+    """The log: its code comes after the networks, which need the largest pieces of memory."""
+    from interposer.hal.segments import Segments
+    from interposer.service.logbook import Logbook
+
+    return Logbook(Segments(machine.unique_id()), events, bridge, loaded, keep_count, kept_count())
+
+
+def _maintenance(status, logbook, watchdog):
+    answers = status.answers()
+    answers["log"] = lambda number: _export(logbook, number)
+    answers["time"] = lambda now_s: logbook.set_clock(now_s, time.ticks_ms())
+    return Maintenance(answers, lambda: _update(status.bridge, status.loaded, watchdog, logbook))
+
+
+def _update(bridge, loaded, watchdog, logbook):
     """The session of an update: its code is loaded when somebody asks for it."""
     gc.collect()
     room = bytearray(PIECE_BYTES)
     from interposer.updating import Updating
 
-    return Updating(bridge, loaded, watchdog, room)
+    return Updating(bridge, loaded, watchdog, room, logbook)
 
 
-def _guard(bridge, wake, maintenance, watchdog):
+def _export(logbook, number):
+    """Records of the log: the code that tells them is needed as long as somebody asks."""
+    from interposer.service.export import export
+
+    yield from export(logbook, number)
+    loading.forget("service.export")
+
+
+def _guard(bridge, wake, maintenance, logbook, watchdog):
     waiting = poller(wake, sys.stdin)
     tended_at = bridge.tended_at
     micropython.heap_lock()
@@ -103,18 +135,23 @@ def _guard(bridge, wake, maintenance, watchdog):
                 idle_ms = bridge.idle_ms()
                 for _ in waiting.ipoll(min(idle_ms, SENDING_MS) if maintenance.is_sending() else idle_ms):
                     pass
-        if (pause_us == FOR_EVER or bridge.tended_at != tended_at) and maintenance.pending():
+        if pause_us != FOR_EVER and bridge.tended_at == tended_at:
+            continue
+        is_due = logbook.is_due(time.ticks_ms())
+        if is_due or maintenance.pending():
             tended_at = bridge.tended_at
             micropython.heap_unlock()
             try:
-                maintenance.pump()
+                if is_due:
+                    logbook.flush()
+                else:
+                    maintenance.pump()
             finally:  # `main` unlocks the heap once: twice would count as locked, and nothing could be remembered of the crash
                 micropython.heap_lock()
 
 
-def _stay_safe(relay, red, green, watchdog, loaded, status):
+def _stay_safe(relay, red, green, watchdog, maintenance):
     """No usable package: relay open, red lamp flashing, and the maintenance port says why and takes a better one."""
-    maintenance = Maintenance(status.answers(), lambda: _update(None, loaded, watchdog))
     relay.open()
     green.pattern = OFF
     waiting = poller(sys.stdin)

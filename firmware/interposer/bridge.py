@@ -20,8 +20,8 @@ from interposer.carry import (
     SOME,
     WATCH_WORDS,
     WHAT_MAY,
+    carry,
     carry_backward,
-    carry_forward,
     look,
 )
 from interposer.core.codec import ALWAYS_PASSES
@@ -39,7 +39,7 @@ from interposer.core.gate import (
     Gate,
 )
 from interposer.core.limits import L_NAME, LIMIT_WORDS
-from interposer.core.link import BACKWARD, D_LAST_BAD, D_LENGTH, FRAMING_WORDS, Deframer, move, same
+from interposer.core.link import BACKWARD, D_LAST_BAD, D_LENGTH, F_MAX, FRAMING_WORDS, Deframer, move, same
 from interposer.core.package import (
     ENFORCE,
     P_GAP_MS,
@@ -63,6 +63,8 @@ QUIET_MS = const(200)  # the relay's contact is still looked at five times a sec
 FOR_EVER = const(-1)
 LONGEST_PAUSE_US = const(5000)
 LAST_BYTE_US = const(20)  # between two looks at a line whose next byte completes a frame
+NEAR_US = const(700)  # a frame that will be complete this soon is waited for awake
+EARLY_US = const(450)  # so long before its end the loop is awake again
 REFUSING_US = const(2000)  # where one command after another is refused, they are dealt with several at a time
 UNHURRIED_US = const(1000)  # a pause in which the rest may have its turn
 
@@ -80,7 +82,7 @@ class Bridge:
         self.judge = judge
         self.suggestion = Suggestion(package, judge)
         self.gate = Gate(params)
-        self.events = Events()
+        self.events = Events(framings[F_MAX])
         self.verdicts = array("i", bytes(12))
         self.reasons = array("i", bytes(4 * 128))
         self.console = console
@@ -97,6 +99,7 @@ class Bridge:
         self.replies = Replies(params, judge, console, self.backward, self.events.tally)
         self.forward_at = 0  # when a frame was seen last
         self.gap_ms = params[P_GAP_MS]
+        self.near = max(NEAR_US // console.byte_us, 1)
         self.watch = array("i", bytes(4 * WATCH_WORDS))
         self.works = (judge.evaluate, judge.network_engine.kernel) + console.functions + (self.strobe,)
         self.block = pointers(
@@ -114,6 +117,7 @@ class Bridge:
             self.events.words,
             self.events.tally,
             self.watch,
+            console.clock,
         )
         self.released = 0
         self.fault = NONE
@@ -163,18 +167,17 @@ class Bridge:
 
         The rest (`_tend`) has its turn every TEND_MS, where possible while nothing is about to come.
         """
+        near = 0 if self.shown == BLOCKING or self.replies.length else self.near
         wanted = look(self.block, now, self.gap_ms)
-        if wanted == SOME:
-            self._carry(now)
+        if wanted == SOME or 0 < wanted <= near:
+            self._carry(now, near)
             wanted = look(self.block, now, self.gap_ms)
         if wanted == REST:
             pause_us = FOR_EVER
         elif wanted > 0 and self.shown == BLOCKING and self.replies.left < ANSWERS:
             pause_us = REFUSING_US
-        elif wanted > 1:
-            pause_us = min((wanted - 1) * self.console.byte_us, LONGEST_PAUSE_US)
-        elif wanted == 1:
-            pause_us = LAST_BYTE_US
+        elif wanted > 0:
+            pause_us = min(max(wanted * self.console.byte_us - EARLY_US, LAST_BYTE_US), LONGEST_PAUSE_US)
         else:
             pause_us = 0
             if wanted != SOME:
@@ -225,10 +228,10 @@ class Bridge:
     # ---- console to gantry
 
     @micropython.native
-    def _carry(self, now):
-        """Let native code carry what has come, and deal with what it leaves."""
-        carry_backward(self.block, self.works, 0)
-        found = carry_forward(self.block, self.works, now, self._way(), self.gate.state == BLOCKING)
+    def _carry(self, now, near):
+        """Let native code carry what has come and what is `near`, and deal with what it leaves."""
+        is_blocked = self.gate.state == BLOCKING
+        found = carry(self.block, self.works, now, self._way(), is_blocked, near, self.gap_ms)
         if found > CARRIED:
             self._frame(found, now)
         if found != NOTHING:
@@ -272,7 +275,7 @@ class Bridge:
         verdict = judge.result[R_VERDICT]
         self.verdicts[verdict] = (self.verdicts[verdict] + 1) & COUNT_MASK
         if verdict != PASS:
-            self._record_verdict(now)
+            self._record_verdict(self.forward.frame, self.forward.length, now)
         if self.fault != NONE:
             self._frame_in_fault()
         elif verdict == BLOCK and self.gate.state == BLOCKING and self.enforcing:  # a flood, as the gate would say it
@@ -294,13 +297,14 @@ class Bridge:
             self.replies.refuse(self.forward.frame, self.fault)
 
     @micropython.native
-    def _record_verdict(self, now):
+    def _record_verdict(self, frame, length, now):
         judge = self.judge
         result = judge.result
         reason = result[R_REASON]
         self.reasons[reason] = (self.reasons[reason] + 1) & COUNT_MASK
         if self.gate.state == BLOCKING:
-            self.events.repeat(VERDICT, now, reason)
+            if self.events.repeat(VERDICT, now, reason):
+                self.events.add_frame(frame, length)
             return
         blamed, limit, network = result[R_BLAMED], result[R_LIMIT], result[R_NETWORK]
         value = judge.exam.trial[blamed] if blamed >= 0 else 0
@@ -310,6 +314,7 @@ class Bridge:
             extra = judge.scores[network]
             threshold = judge.thresholds[network]
         self.events.add(VERDICT, now, result[R_COMMAND], result[R_VERDICT], reason, blamed, value, extra, threshold)
+        self.events.add_frame(frame, length)
         if not result[R_IS_RETRY] and self.gate.state == PASSING:
             self.suggestion.start()
 
@@ -337,7 +342,7 @@ class Bridge:
         """Send the held frame, unless it has become one that nobody may release."""
         self.suggestion.stop()
         if self.judge.assess_held(self.held, self.held_length) == BLOCK:
-            self._record_verdict(now)
+            self._record_verdict(self.held, self.held_length, now)
             self.gate.block(self.judge.reason, now)
             self.replies.refuse(self.held, self.judge.reason)
             return

@@ -29,6 +29,7 @@ K_EVENTS = const(11)
 K_TALLY = const(12)  # of the events
 K_WATCH = const(13)  # per direction, at K_FORWARD and K_BACKWARD: bytes that had come, and when that changed
 WATCH_WORDS = const(4)
+K_CLOCK = const(14)  # microseconds
 
 # What the lines want; numbers above 0: so many bytes are awaited.
 REST = const(0)
@@ -46,7 +47,9 @@ NONE_HERE = const(-1)
 SILENTLY = const(0)
 EVERYTHING = const(1)
 WHAT_MAY = const(2)
-AT_ONCE = const(4)  # frames, then somebody else has a turn
+AT_ONCE = const(4)  # frames, then the other direction has a turn
+TURN_US = const(4000)  # then somebody else has a turn, or sooner: `now` stands still meanwhile, and silence is told by it
+TURN_OF_GAP_US = const(250)  # a quarter of the silence that ends a frame
 COUNT_MASK = const(0x3FFFFFFF)
 
 
@@ -173,3 +176,32 @@ def look(block: ptr32, now: int, gap_ms: int) -> int:
                 awaited = missing
         side += K_BACKWARD - K_FORWARD
     return awaited
+
+
+@micropython.viper
+def carry(block: ptr32, works, now: int, way: int, is_blocked: int, near: int, gap_ms: int) -> int:
+    """Carry both ways for as long as bytes keep coming, but not for long; what became of the console's.
+
+    A frame of which at most `near` bytes are missing is waited for here, awake, so that its verdict begins with its last byte.
+    """
+    clock = ptr32(block[K_CLOCK])
+    began = clock[0]
+    turn_us = gap_ms * TURN_OF_GAP_US
+    if turn_us > TURN_US:
+        turn_us = TURN_US
+    carried = NOTHING
+    wanted = SOME
+    while clock[0] - began < turn_us:
+        if wanted == SOME:
+            carry_backward(block, works, 0)
+            found = int(carry_forward(block, works, now, way, is_blocked))
+            if found > CARRIED:
+                return found
+            if found == CARRIED:
+                carried = CARRIED
+        wanted = int(look(block, now, gap_ms))
+        if wanted != SOME and (wanted <= REST or wanted > near):
+            return carried
+        if not near:
+            return carried
+    return carried

@@ -22,6 +22,7 @@ from interposer.core.reasons import (
     NONE,
     PACKAGE_CORRUPT,
     PACKAGE_TOO_LONG,
+    PASS,
     UPDATE_ABORTED,
     UPDATE_BUSY,
     UPDATE_ORDER,
@@ -34,6 +35,7 @@ from interposer.hal import board_record as board
 from interposer.hal.arrival import Arrival
 from interposer.hal.faults import expect_reset
 from interposer.hal.slots import MOST_BYTES, Slots
+from interposer.service.events import CONFIRMED, INSTALLED, REFUSED, UPDATE
 
 SILENCE_MS = const(30000)  # after which a host is given up, and a package on trial
 LEAVING_MS = const(4)  # for the last answer to leave
@@ -50,13 +52,14 @@ STATES = ("idle", "receiving", "verified", "trial", "leaving")
 class Updating:
     """One update. `bridge` is None where nothing could be loaded; `loaded` says what is on trial; `room`: see `Arrival`."""
 
-    def __init__(self, bridge, loaded, watchdog, room):
+    def __init__(self, bridge, loaded, watchdog, room, logbook):
         self.bridge = bridge
         self.loaded = loaded
         self.watchdog = watchdog
         self.state = TRIAL if loaded.is_trial else IDLE
         self.touched = time.ticks_ms()
         self.room = room
+        self.logbook = logbook
         self.arrival = None
         self.digest = ""
         self.counter = 0
@@ -114,6 +117,7 @@ class Updating:
             self._restart()
 
     def _restart(self):
+        self.logbook.flush_all()
         expect_reset()
         machine.reset()
 
@@ -187,6 +191,7 @@ class Updating:
         if self.state != VERIFIED:
             return UPDATE_ORDER
         Slots().install()
+        self._log(NONE, INSTALLED)
         self.state = LEAVING
         return NONE
 
@@ -198,6 +203,7 @@ class Updating:
         self.loaded.is_trial = False
         self.counter = package.counter
         self.state = IDLE
+        self._log(NONE, CONFIRMED)
         self.bridge.leave_safe_mode(time.ticks_ms())
         return NONE
 
@@ -212,9 +218,13 @@ class Updating:
         self._close()
         self.state = IDLE
         Slots().refuse(reason)
+        self._log(reason, REFUSED)
         self.loaded.refusal = reason
         if self.bridge and self.bridge.fault == UPDATING:
             self.bridge.leave_safe_mode(time.ticks_ms())
+
+    def _log(self, reason, step):
+        self.logbook.events.add(UPDATE, time.ticks_ms(), -1, PASS, reason, -1, self.counter, step, 0)
 
     def _close(self):
         if self.arrival:

@@ -24,13 +24,14 @@ NOT_SIGNED = 26  # a package that the root record does not vouch for
 EXPIRED = 27
 DEVELOPMENT = 28  # a public key where a secret one is needed
 REFUSED = 29  # by a device, with its reason
+LOG = 30  # an audit log that does not belong together, or is not the one that was signed
 
 
 class UserError(Exception):
     """A failure that the user can mend.
 
     `exit_code` is distinct per family so that scripts can tell them apart:
-    2 arguments, 3 image or download, 4 profile source, 5 package, 6 device or port, 7 data, 8 simulation; 10 to 29 as
+    2 arguments, 3 image or download, 4 profile source, 5 package, 6 device or port, 7 data, 8 simulation; 10 to 30 as
     named in this module.
     """
 

@@ -68,6 +68,7 @@ TEXTS: Mapping[int, tuple[str, str]] = {
     codes.UPDATE_TOO_MUCH: ("UPDATE_TOO_MUCH", "more bytes came than the update had announced"),
     codes.UPDATE_GARBLED: ("UPDATE_GARBLED", "bytes of the update were changed on their way"),
     codes.UPDATE_ABORTED: ("UPDATE_ABORTED", "the host gave the update up"),
+    codes.SERVICE: ("SERVICE", "the service strap was in place when power came: no guard ran"),
 }
 
 

@@ -36,6 +36,17 @@ class Pin:
         return self.level
 
 
+class DeskClock:
+    """Microseconds; a look at it takes one millisecond."""
+
+    def __init__(self) -> None:
+        self.now_us = 0
+
+    def __getitem__(self, _word: int) -> int:
+        self.now_us += 1000
+        return self.now_us
+
+
 class DeskPort:
     """A port: `arrive` is what comes in, `left` is what went out."""
 
@@ -43,6 +54,7 @@ class DeskPort:
 
     def __init__(self) -> None:
         self.byte_us = 87
+        self.clock = DeskClock()
         self.sender = self
         self.left: list[bytes] = []
         self._bytes = bytearray(RING)

@@ -11,7 +11,7 @@ HOLD = const(1)
 BLOCK = const(2)
 
 # 0: nothing to say. 1-19: the link. 20-39: the exam. 40-59: limits. 60-69: networks. 70-79: the technologist. 80-86: the guard.
-# 87-100: packages and root records. 101-109: an update.
+# 87-100: packages and root records. 101-109: an update. 110: service.
 NONE = const(0)
 BAD_LENGTH = const(1)
 BAD_CHECK = const(2)
@@ -71,3 +71,4 @@ UPDATE_SILENT = const(106)
 UPDATE_TOO_MUCH = const(107)
 UPDATE_GARBLED = const(108)
 UPDATE_ABORTED = const(109)
+SERVICE = const(110)

@@ -8,6 +8,8 @@ from interposer.core.reasons import CRASH, NONE, WATCHDOG
 REASON_REGISTER = const(0x40058008)  # RP2040 data sheet, WATCHDOG: REASON; bit 0 the timer, bit 1 forced
 SCRATCH = const(0x4005800C)
 MARK = const(0x4747)
+UNWRITTEN = const(0x40058018)  # the next scratch register
+COUNT_MARK = const(0x1A47)
 EXPECTED = const(0xFFFF)  # in the place of a reason: nothing went wrong
 
 
@@ -42,3 +44,15 @@ def last_death():
         return mark & 0xFFFF, name.decode().strip()
     how = machine.mem32[REASON_REGISTER] & 3
     return (WATCHDOG if how & 1 else CRASH if how else NONE), ""
+
+
+def keep_count(count):
+    """Remember over a reset how many records are not written yet; allocates nothing."""
+    machine.mem32[UNWRITTEN] = COUNT_MARK << 16 | count
+
+
+def kept_count():
+    """How many records the run before had not written; 0 after a power loss, which leaves no trace of it."""
+    kept = machine.mem32[UNWRITTEN]
+    keep_count(0)
+    return kept & 0xFFFF if (kept >> 16) & 0xFFFF == COUNT_MARK else 0

@@ -19,6 +19,7 @@ RECEIVE_BITS = const(11)  # 2 kB: what comes in 178 ms at 115,200 baud
 SEND_BITS = const(9)
 BITS_PER_BYTE = const(10)
 
+MICROSECONDS = const(0x40054028)  # the timer's count
 UARTS = const(0x40034000)
 UART_SIZE = const(0x4000)
 INTERRUPT_MASK = const(0x38)
@@ -139,6 +140,7 @@ class Port:
     """
 
     functions = (room, transmit)  # for native code, which saves the way through the methods
+    clock = bytearray_at(MICROSECONDS, 4)
 
     def __init__(self, number, tx, rx, baud, receive_ring, send_ring):
         self.uart = UART(number, baud, tx=Pin(tx), rx=Pin(rx))  # pins, clock divisor, format; nothing else of it is used

@@ -11,7 +11,7 @@ import time
 from interposer.core.compat import const
 from interposer.service.events import FIELDS, KINDS, UNANSWERED
 
-PROTOCOL = 3
+PROTOCOL = 4
 ROWS = const(4)  # events made at once
 PIECE_CHARS = const(384)  # of names made at once
 FIRMWARE = "0.1.0"

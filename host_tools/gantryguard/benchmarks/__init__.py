@@ -1,1 +1,3 @@
 """Measurements on the emulated guard, in simulated time."""
+
+CYCLES_PER_US = 125

@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from statistics import median
 
+from gantryguard.errors import UserError
 from gantryguard.profiles.package import redigest
 from gantryguard.profiles.profile import Profile
 from gantryguard.rig import cases
@@ -65,6 +67,38 @@ def measure(pico: EmulatedPico, profile: Profile, baud: int, frames: int, *, is_
     """
     stream = commands(profile, frames)
     answers = replies(profile, sum(map(len, stream)))[: frames if is_spaced else None]
+    times = _play(pico, profile, baud, stream, answers, is_spaced=is_spaced)
+    lost = missing(stream, times.passed) + missing(answers, times.back)
+    mode = AT_REST if is_spaced else BUSY
+    return Measured(mode, baud, frames, lost, _spread(times.ends, times.verdicts), _spread(times.ends, times.firsts))
+
+
+def seen_from_the_line(pico: EmulatedPico, profile: Profile, baud: int, frames: int) -> tuple[float, float]:
+    """Medians over the scan parameters that meet a line at rest, in us: last byte in to verdict, and on to first byte out."""
+    stream = commands(profile, frames)
+    times = _play(pico, profile, baud, stream, [], is_spaced=True)
+    asked = [index for index in range(1, frames) if PATTERN[(index + 1) % len(PATTERN)] == "scan_parameters"]
+    if len(times.verdicts) != frames or len(times.firsts) != frames:
+        raise UserError("The guard lost frames of a line at rest.", remedy="choose a lower rate.", exit_code=8)
+    verdict = median((times.verdicts[index] - times.ends[index]) / NS_PER_US for index in asked)
+    send = median((times.firsts[index] - times.verdicts[index]) / NS_PER_US for index in asked)
+    return verdict, send
+
+
+@dataclass(frozen=True)
+class _Times:
+    """When each command's last byte came, when each verdict fell, when each first byte left (ns), and what arrived."""
+
+    ends: list[int]
+    verdicts: list[int]
+    firsts: list[int]
+    passed: list[bytes]
+    back: list[bytes]
+
+
+def _play(
+    pico: EmulatedPico, profile: Profile, baud: int, stream: list[bytes], answers: list[bytes], *, is_spaced: bool
+) -> _Times:
     begin = pico.now_ns + REST_NS
     if is_spaced:
         end = _send_spaced(pico, stream, answers, begin, baud)
@@ -76,10 +110,9 @@ def measure(pico: EmulatedPico, profile: Profile, baud: int, frames: int, *, is_
     ends = [t_ns for t_ns, _frame in _frames(pico.console_in.arrivals, profile, FORWARD)]
     passed = _frames(pico.gantry_out.arrivals, profile, FORWARD)
     verdicts = [entry.t_ns for entry in pico.trace.of(STROBE) if entry.value]
-    firsts = [t_ns - (len(frame) - 1) * BITS_PER_BYTE * S // baud for t_ns, frame in passed]
+    firsts = [t_ns - len(frame) * BITS_PER_BYTE * S // baud for t_ns, frame in passed]
     back = [frame for _t_ns, frame in _frames(pico.console_out.arrivals, profile, BACKWARD)]
-    lost = missing(stream, [frame for _t_ns, frame in passed]) + missing(answers, back)
-    return Measured(AT_REST if is_spaced else BUSY, baud, frames, lost, _spread(ends, verdicts), _spread(ends, firsts))
+    return _Times(ends, verdicts, firsts, [frame for _t_ns, frame in passed], back)
 
 
 def _send_spaced(pico: EmulatedPico, stream: list[bytes], answers: list[bytes], begin: int, baud: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from gantryguard.benchmarks.latency import BUSY, Measured, frames_within, guard_at, measure
+from gantryguard.benchmarks import CYCLES_PER_US
+from gantryguard.benchmarks.budget import Budget, measure_latency
+from gantryguard.benchmarks.latency import Measured, frames_within, guard_at, measure
 from gantryguard.benchmarks.picture import draw
 from gantryguard.client.image import micropython_uf2
 from gantryguard.profiles.files import load_profile
@@ -34,20 +36,24 @@ def latency(
     baud: Rates = None,
     frames: Annotated[int, typer.Option("--frames", min=2, max=100_000, help="Commands per rate and mode.")] = 1000,
     as_json: Json = False,
+    output: Annotated[Path | None, typer.Option("--output", help="Write the figures as JSON into this file too.")] = None,
     picture: Annotated[Path | None, typer.Option("--picture", help="Draw the figures into this PNG.")] = None,
     profile: ProfileName = "ct",
     micropython: Image = None,
 ) -> None:
-    """Measure last byte in to verdict, and to the first byte out, with the line at rest and with both lines busy."""
+    """Measure how long the guard takes: from the last byte to the verdict and to the first byte out, and stage by stage."""
     guarded, image = load_profile(profile), micropython_uf2(micropython, _say(as_json))
-    results = []
-    for rate in baud or RATES:
-        for is_spaced in (True, False):
-            results.append(measure(guard_at(guarded, image, rate), guarded, rate, frames, is_spaced=is_spaced))
-            _progress(as_json, results[-1])
-    _print(results, as_json)
+    budget = measure_latency(guarded, image, baud or RATES, frames, partial(_progress, as_json))
+    text = json.dumps(asdict(budget), indent=1) + "\n"
+    if as_json:
+        print(text, end="")
+    else:
+        _print(budget.results)
+        _print_stages(budget)
+    if output:
+        output.write_text(text, encoding="utf-8")
     if picture:
-        draw(picture, results)
+        draw(picture, budget.results)
 
 
 def throughput(
@@ -60,10 +66,12 @@ def throughput(
     """Find the highest rate at which no frame is lost while both lines are busy without a pause."""
     guarded, image = load_profile(profile), micropython_uf2(micropython, _say(as_json))
     results = list(_climb(guarded, image, sorted(baud or LADDER), seconds, as_json))
-    _print(results, as_json)
+    if as_json:
+        print(json.dumps([asdict(result) for result in results], indent=1))
+        return
+    _print(results)
     best = max((result.baud for result in results if not result.lost), default=0)
-    if not as_json:
-        print(f"highest rate without a loss: {best} baud" if best else "frames were lost at every rate")
+    print(f"highest rate without a loss: {best} baud" if best else "frames were lost at every rate")
 
 
 def _climb(profile: Profile, image: Path, rates: list[int], seconds: float, as_json: bool) -> Iterator[Measured]:
@@ -86,16 +94,26 @@ def _progress(as_json: bool, result: Measured) -> None:
         print(f"  {result.baud} baud, {result.mode}: {result.frames} commands, {result.lost} frames lost", flush=True)
 
 
-def _print(results: list[Measured], as_json: bool) -> None:
-    if as_json:
-        print(json.dumps([asdict(result) for result in results], indent=1))
-        return
+def _print(results: Sequence[Measured]) -> None:
     print("simulated us after the last byte of a frame: minimum / median / 99th percentile / maximum")
-    table = Table("baud", "both lines", "lost", "verdict", "first byte out")
+    table = Table("baud", "mode", "lost", "verdict", "first byte out")
     for result in results:
-        mode = "busy" if result.mode == BUSY else "at rest"
-        table.add_row(str(result.baud), mode, str(result.lost), _cell(result.verdict_us), _cell(result.first_byte_out_us))
+        table.add_row(
+            str(result.baud), result.mode, str(result.lost), _cell(result.verdict_us), _cell(result.first_byte_out_us)
+        )
     Console().print(table)
+
+
+def _print_stages(budget: Budget) -> None:
+    table = Table("stage of a verdict on scan parameters", "cycles", "us at 125 MHz")
+    for name, cycles in budget.stages_cycles.items():
+        table.add_row(name, f"{cycles:.0f}", f"{cycles / CYCLES_PER_US:.1f}")
+    Console().print(table)
+    table = Table("kernel", "cycles per multiply-accumulate", "source")
+    for kernel in budget.kernels:
+        table.add_row(*map(str, kernel.values()))
+    Console().print(table)
+    print(", ".join(f"{name.replace('_', ' ')}: {size} bytes" for name, size in budget.memory.items()))
 
 
 def _cell(spread: Spread | None) -> str:

@@ -18,8 +18,11 @@ Port = Annotated[str | None, typer.Option("--port", help="Serial port of the gua
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
-def _guard(port: str | None) -> Guard:
-    return Guard(SerialTransport(find_port(port)))
+def guard_at(port: str | None) -> Guard:
+    """The guard on a port, which learns what time it is."""
+    guard = Guard(SerialTransport(find_port(port)))
+    guard.tell_time(int(time.time()))
+    return guard
 
 
 @app.command("list")
@@ -35,7 +38,7 @@ def list_() -> None:
 @app.command()
 def status(port: Port = None, as_json: Json = False) -> None:
     """Show the guard's state, counters, and why it last refused something."""
-    guard = _guard(port)
+    guard = guard_at(port)
     answer = guard.status()
     if as_json:
         print(json.dumps(answer, sort_keys=True))
@@ -52,7 +55,7 @@ def watch(
     seconds: Annotated[float, typer.Option("--seconds", min=0, help="Stop after so long; 0: never.")] = 0.0,
 ) -> None:
     """Show live what happens and why, with the blamed field and the proposed correction."""
-    guard = _guard(port)
+    guard = guard_at(port)
     labels = Labels(guard.names())
     end = time.monotonic() + seconds if seconds else None
     number = 0

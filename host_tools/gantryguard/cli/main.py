@@ -7,7 +7,7 @@ import sys
 import typer
 from typer.exceptions import Abort, Exit, TyperException
 
-from gantryguard.cli import bench, data, demo, device, device_push, doctor, firmware, keys, model, package
+from gantryguard.cli import bench, data, demo, device, device_log, device_push, doctor, firmware, keys, model, package
 from gantryguard.errors import UserError
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 device.app.command("push")(device_push.push)
+device.app.command("log")(device_log.log)
 app.add_typer(device.app, name="device")
 app.add_typer(firmware.app, name="firmware")
 app.add_typer(package.app, name="package")

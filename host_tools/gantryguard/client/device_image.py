@@ -18,6 +18,7 @@ from gantryguard.client.bytecode import compile_module
 from gantryguard.client.uf2 import FLASH_BYTES, from_uf2, to_uf2
 from gantryguard.errors import UserError
 from gantryguard.rig.board import Board, render_board_py
+from interposer.hal import segments
 
 FS_OFFSET = 0xA0000
 BLOCK = 4096
@@ -52,6 +53,7 @@ def device_files(board: Board, extra: Mapping[str, bytes] | None = None, firmwar
         files[name.removesuffix(".py") + ".mpy"] = compile_module(path.read_bytes(), name)
     record = render_board_py(board).encode()
     files[f"{BOARD_MODULE}.mpy"] = compile_module(record, f"{BOARD_MODULE}.py")
+    files[segments.NOTE] = segments.note(0, 0)
     files.update(extra or {})
     return files
 

@@ -12,7 +12,7 @@ from serial.tools import list_ports
 from gantryguard.errors import UserError, cause
 
 PICO_VENDOR = 0x2E8A  # Raspberry Pi's USB vendor number
-PROTOCOL = 3
+PROTOCOL = 4
 LINE_LIMIT = 65536
 SETTLE_S = 0.3  # between two looks whether a port is there again
 
@@ -109,6 +109,15 @@ class Guard:
         for row in rows:
             row["kind"] = answer["kinds"][row["kind"]]
         return rows
+
+    def log(self, number: int) -> dict[str, Any]:
+        """Records of the audit log, as `firmware/interposer/service/export.py` answers."""
+        answer: dict[str, Any] = self._ask(f"log {number}")
+        return answer
+
+    def tell_time(self, now_s: int) -> None:
+        """Tell the guard the time, in seconds since 1970: it has no clock, and the log is easier to read with one."""
+        self._ask(f"time {now_s}")
 
     def names(self) -> str:
         """The package's names section."""

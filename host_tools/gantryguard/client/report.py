@@ -7,9 +7,11 @@ from typing import Any
 from gantryguard.profiles.names import Names, read_names
 from gantryguard.reasons import TEXTS, VERDICTS, reason_name
 from interposer.core.reasons import NONE
+from interposer.service import events
 
 STATES = ("PASSING", "HOLDING", "BLOCKING", "FAULT")
 MODES = ("monitor", "enforce")
+UPDATE_STEPS = {events.REFUSED: "refused", events.INSTALLED: "installed", events.CONFIRMED: "confirmed"}
 
 
 class Labels:
@@ -53,6 +55,11 @@ def describe_event(event: dict[str, Any], labels: Labels) -> str:
     reason = reason_text(event["reason"])
     if kind == "boot":
         return at + ("started" if event["reason"] == NONE else f"started after {reason}")
+    if kind == "lost":
+        return at + f"{event['extra']} records were lost before this one"
+    if kind == "update":
+        step = UPDATE_STEPS[event["extra"]]
+        return at + f"update  {step}: " + (f"counter {event['value']}" if event["reason"] == NONE else reason)
     if kind == "state":
         return at + f"state   {STATES[event['extra']]}: {reason}"
     if kind == "bad_frame":

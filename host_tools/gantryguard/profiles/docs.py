@@ -1,4 +1,5 @@
-"""Documents that are generated from the tables: `docs/link-<profile>.md` and `docs/package-format.md`.
+"""Documents that are generated: `docs/link-<profile>.md` and `docs/package-format.md` from the tables, `docs/performance.md`
+from measured figures, which a check does not measure again.
 
 `python -m gantryguard.profiles.docs --check` compares them with the sources, `--write` writes them.
 """
@@ -9,6 +10,7 @@ import sys
 from pathlib import Path
 
 from gantryguard import paths
+from gantryguard.benchmarks.document import performance_document
 from gantryguard.errors import UserError
 from gantryguard.profiles.format_document import format_document
 from gantryguard.profiles.link_document import link_document
@@ -24,7 +26,12 @@ def documents() -> dict[Path, str]:
         for folder in sorted(paths.MODELS.iterdir())
         if (folder / "link.toml").is_file()
     }
-    return {**links, DOCS / "package-format.md": format_document()}
+    figures = (DOCS / "performance.json").read_text(encoding="utf-8")
+    return {
+        **links,
+        DOCS / "package-format.md": format_document(),
+        DOCS / "performance.md": performance_document(figures),
+    }
 
 
 def check() -> None:

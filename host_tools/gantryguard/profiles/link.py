@@ -29,6 +29,7 @@ DIRECTIONS = ("forward", "backward")
 ROLES = ("keep_alive", "context", "parameters", "motion", "prepare", "expose", "stop", "reply", "status")
 PASSES: Mapping[str, int] = {"always": codec.ALWAYS_PASSES, "while_held": codec.PASSES_WHILE_HELD, "checked": 0}
 MOST_COMMANDS = 250
+REST_VALUES = 30  # bits of a small integer
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ class Link:
     held_reply: int
     refused_reply: int
     reason_slot: int
+    rest: tuple[int, int]  # slot of the gantry's state, or -1, and the values at which it rests, one bit each
     root: Entry
 
     def find(self, name: str, entry: Entry, key: str) -> Command:
@@ -107,8 +109,9 @@ def read_link(root: Entry, vector: Vector) -> Link:
         mine = [command for command in commands.values() if command.direction == direction]
         framings.extend(framing_record(frames[name], _longest(mine, frames[name])))
     held, refused, slot = _replies(root, commands, vector)
+    rest = _rest(root, commands, vector)
     root.done()
-    return Link(baud, commands, framings, held, refused, slot, root)
+    return Link(baud, commands, framings, held, refused, slot, rest, root)
 
 
 def _field(name: str, entry: Entry, slot: int) -> Quantity:
@@ -248,6 +251,23 @@ def _replies(root: Entry, commands: Mapping[str, Command], vector: Vector) -> tu
     reason = vector.find(entry.text("reason"), entry, "reason")
     entry.done()
     return indices[0], indices[1], reason.slot
+
+
+def _rest(root: Entry, commands: Mapping[str, Command], vector: Vector) -> tuple[int, int]:
+    """Where the gantry says that nothing moves or radiates; (-1, 0) for a link on which it does not."""
+    if not root.has("rest"):
+        return -1, 0
+    entry = root.child("rest")
+    field = vector.find(entry.text("field"), entry, "field")
+    if not any(field is sent.quantity for command in commands.values() if not command.is_forward for sent in command.fields):
+        entry.fail("field", f"names {field.name}, which the gantry never sends", "name a field of its status.")
+    bits = 0
+    for name in entry.words("values"):
+        if not 0 <= field.codes.get(name, -1) < REST_VALUES:
+            entry.fail("values", f"holds {name!r}", f"use {', '.join(field.codes) or 'a field with named values'}.")
+        bits |= 1 << field.codes[name]
+    entry.done()
+    return field.slot, bits
 
 
 def command_words(command: Command, first_field: int, spans: Mapping[str, tuple[int, int]], nets: int, name: int) -> list[int]:

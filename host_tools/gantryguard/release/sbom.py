@@ -33,7 +33,7 @@ def of_device(image: bytes, files: Mapping[str, bytes], issued: datetime) -> byt
     """The bill of a device image: MicroPython, and each file of the filesystem with its digest."""
     parts = [_micropython()]
     for name in sorted(files):
-        kind = ComponentType.DATA if name.endswith(".bin") else ComponentType.FILE
+        kind = ComponentType.DATA if name.endswith(".bin") or name.startswith("log/") else ComponentType.FILE
         parts.append(Component(name=name, type=kind, bom_ref=f"file:{name}", hashes=[_sha256(files[name])]))
     whole = _project(ComponentType.FIRMWARE, f"{PROJECT}-device", [_sha256(image)])
     return _written(whole, parts, issued)

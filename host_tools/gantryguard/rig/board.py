@@ -35,6 +35,7 @@ FIELDS: dict[str, tuple[str, str, tuple[int, int]]] = {
     "key_override": ("keys", "override", PIN),
     "key_cancel": ("keys", "cancel", PIN),
     "key_active": ("keys", "active_level", LEVEL),
+    "service_strap": ("service", "strap", PIN),
     "relay_closed_level": ("relay", "closed_level", LEVEL),
     "contact_closed_level": ("relay", "contact_closed_level", LEVEL),
     "relay_operate_us": ("relay", "operate_us", TRAVEL),
@@ -64,6 +65,7 @@ class Board:
     key_override: int
     key_cancel: int
     key_active: int
+    service_strap: int
     relay_closed_level: int
     contact_closed_level: int
     relay_operate_us: int

@@ -190,6 +190,10 @@ class EmulatedPico:
         self.trace.add(f"key {key}", 0)
         self._mcu.gpio[self._keys[key]].release_input()
 
+    def strap(self) -> None:
+        """Connect the service strap to ground."""
+        self._mcu.gpio[self.board.service_strap].set_input_value(False)
+
     # ---- resets and power
 
     def reset(self) -> None:

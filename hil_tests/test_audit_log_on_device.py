@@ -1,0 +1,163 @@
+"""The audit log of a guard on the device: what is in it, when it is written, and what power cuts leave of it."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from guard import Guard
+from sweep import Files, Flash, Recorder, cuts
+from test_holds import BLOCKING, HOLDING, KEY_MS, MOVE, PASSING, gantry_reports, hold
+
+from gantryguard.client import log as logs
+from gantryguard.client.maintenance import Guard as Client
+from gantryguard.profiles.profile import Profile
+from gantryguard.rig.board import load_board
+from gantryguard.rig.clock import MS
+from gantryguard.rig.pico import EmulatedPico
+from interposer.core import journal, reasons
+from interposer.hal.segments import Segments
+from interposer.service.events import BOOT, STATE, VERDICT
+from interposer.service.logbook import REST_MS
+
+WRITTEN_WITHIN_MS = REST_MS + 300
+NOW_S = 1_800_000_000
+
+pytestmark = pytest.mark.forked
+
+
+def fetched(guard: Guard) -> logs.Log:
+    """The whole log, whose chain holds."""
+    log = logs.fetch(Client(guard), lambda _done: None)
+    assert [record.fault for record in log.records() if record.fault] == []
+    return log
+
+
+def told(log: logs.Log) -> list[tuple[int, int, int]]:
+    """(kind, reason, extra) of every record."""
+    return [(r.values["kind"], r.values["reason"], r.values["extra"]) for r in log.records()]
+
+
+def digest(frame: bytes) -> bytes:
+    return hashlib.sha256(frame).digest()[: journal.DIGEST_BYTES]
+
+
+def test_what_happened_is_in_the_log_with_the_frames_digest(guard: Guard) -> None:
+    Client(guard).tell_time(NOW_S)
+    held = hold(guard)
+    guard.press("override", KEY_MS)
+    move = guard.frame("table_move", MOVE | {"table_position_mm": 3000})
+    assert guard.send(move) == b""
+    guard.press("cancel", KEY_MS)
+    guard.pico.run_for(WRITTEN_WITHIN_MS * MS)
+    log = fetched(guard)
+    records = log.records()
+    boot = records[0].values
+    assert (boot["kind"], boot["boot"], boot["reason"], boot["digest"]) == (BOOT, 1, 0, guard.profile.package.digest[:12])
+    assert (boot["value"], boot["extra"]) == (guard.profile.package.counter, guard.profile.package.mode)
+    verdicts = [record.values for record in records if record.values["kind"] == VERDICT]
+    assert [(v["verdict"], v["reason"], v["digest"]) for v in verdicts] == [
+        (1, reasons.NOTIFICATION, digest(held)),
+        (2, reasons.RANGE, digest(move)),
+    ]
+    states = [(reason, state) for kind, reason, state in told(log) if kind == STATE]
+    assert states == [
+        (0, PASSING),
+        (reasons.NOTIFICATION, HOLDING),
+        (reasons.OVERRIDDEN, PASSING),
+        (reasons.RANGE, BLOCKING),
+        (reasons.ACKNOWLEDGED, PASSING),
+    ]
+    assert log.unwritten == 0
+    assert all(abs(record.values["host_s"] - NOW_S) <= 60 for record in records)
+
+
+def operations(guard: Guard) -> list[Any]:
+    """Flash operations from now on."""
+    return Recorder(guard.pico).changes
+
+
+def test_nothing_is_written_while_the_link_lives(guard: Guard) -> None:
+    """Neither between frames nor while the gantry exposes; soon after it says that it rests."""
+    guard.pico.run_for(WRITTEN_WITHIN_MS * MS)
+    changes = operations(guard)
+    gantry_reports(guard, gantry_state="exposing")
+    assert guard.send(guard.frame("prepare")) == b""
+    guard.pico.run_for(2 * WRITTEN_WITHIN_MS * MS)
+    assert changes == []
+    guard.send(guard.frame("keep_alive"), 20)
+    gantry_reports(guard, gantry_state="idle")
+    for _ in range(6):
+        guard.send(guard.frame("keep_alive"), REST_MS // 2)
+    assert changes == []
+    guard.pico.run_for(WRITTEN_WITHIN_MS * MS)
+    assert changes
+    count = len(changes)
+    guard.pico.run_for(WRITTEN_WITHIN_MS * MS)
+    assert len(changes) == count, "what is written is written once"
+    assert (VERDICT, reasons.OUT_OF_SEQUENCE) in [(kind, reason) for kind, reason, _ in told(fetched(guard))]
+
+
+def test_frames_that_come_while_it_is_written_are_not_lost(guard: Guard) -> None:
+    """Nor is a key's press cut in two by it."""
+    guard.pico.run_for(WRITTEN_WITHIN_MS * MS)
+    changes = operations(guard)
+    assert guard.send(guard.frame("prepare"), 150) == b""
+    guard.pico.press("cancel")
+    guard.pico.run_for((KEY_MS + 100) * MS)
+    assert guard.pico.relay.closed, "the press did not count"
+    guard.pico.release("cancel")
+    assert guard.run_until(lambda: bool(changes), 2 * WRITTEN_WITHIN_MS)
+    alive = b"".join(guard.frame("keep_alive") for _ in range(10))
+    assert guard.send(alive, 300) == alive
+    assert guard.ask("status")["bad_frames"] == {}
+
+
+def test_a_cut_while_it_is_written_loses_no_more_than_that(guard: Guard) -> None:
+    """Every flash operation, three ways: what was written is there, the chain holds, and what is missing is counted."""
+    guard.pico.run_for(WRITTEN_WITHIN_MS * MS)
+    before = fetched(guard)
+    recorder = Recorder(guard.pico)
+    hold(guard)
+    guard.press("override", KEY_MS)
+    guard.pico.run_for(WRITTEN_WITHIN_MS * MS)
+    after = fetched(guard)
+    kept, whole = len(before.records()), len(after.records())
+    assert whole > kept > 0
+    seen = set()
+    for number, way, flash in cuts(recorder.start, recorder.changes):
+        files = Files(Flash(flash))
+        segments = Segments(after.identity, files.open, files)
+        assert kept <= segments.last <= whole, (number, way)
+        assert segments.last <= segments.given <= whole, (number, way)
+        assert segments.link == after.records()[segments.last - 1].link, (number, way)
+        seen.add((segments.given - segments.last, segments.last))
+    assert len(recorder.changes) > 4
+    assert {last for _missing, last in seen} >= {kept, whole}
+    assert any(missing for missing, _last in seen), "no cut fell between the announcement and the records"
+
+
+def test_a_start_says_how_many_records_a_cut_has_cost(guard: Guard, micropython_uf2: Path, ct: Profile) -> None:
+    guard.pico.run_for(WRITTEN_WITHIN_MS * MS)
+    recorder = Recorder(guard.pico)
+    hold(guard)
+    guard.pico.run_for(WRITTEN_WITHIN_MS * MS)
+    for _number, _way, flash in cuts(recorder.start, recorder.changes):
+        files = Files(Flash(flash))
+        segments = Segments(guard_identity(guard), files.open, files)
+        if segments.given > segments.last:
+            break
+    restarted = Guard(micropython_uf2, ct, usb=True)
+    restarted.pico = EmulatedPico(flash, load_board(), baud=115200, usb=True)
+    restarted.boot()
+    restarted.pico.run_for(WRITTEN_WITHIN_MS * MS)
+    log = fetched(restarted)
+    assert (journal.LOST, 0, segments.given - segments.last) in told(log)
+    assert [record.values["boot"] for record in log.records()][-1] == 2
+
+
+def guard_identity(guard: Guard) -> bytes:
+    """The board's own number, as its log is bound to it."""
+    return fetched(guard).identity

@@ -1,0 +1,100 @@
+"""Writes `docs/performance.md` from the figures of `make bench` in `docs/performance.json`. It measures nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gantryguard.benchmarks import CYCLES_PER_US
+
+HEAD = """# Performance
+
+Rendered from `performance.json`, the figures of `make bench`; edit neither by hand. Times are simulated microseconds of the
+official MicroPython on the emulated RP2040 at 125 MHz; two runs give the same figures.
+
+The traffic is an adult's abdominal examination that passes with every network asked, scan parameters and keep-alives in turn,
+with the gantry's status in the other direction. *At rest*, each command meets silent lines; *busy*, both lines carry frame
+after frame without a pause. The guard believes its own profile but for the rate and for how many commands in a row it
+tolerates.
+
+![Latency by rate](performance.png)
+
+## From the last byte in to the verdict, and to the beginning of the first byte out
+
+"""
+STAGES = """
+## The budget of one verdict
+
+Scan parameters, both networks, line at rest, at the profile's own rate. `receive` is what the stages of the decision core
+leave of the time from the last byte to the verdict: waking, finding the frame in the ring, and the ways between the stages.
+`verdict` is freshness, rate, order and the result; `scores` is what networks take besides their layers.
+
+"""
+KERNELS = """
+## Kernels beside published figures
+
+Of others the figures are quoted, not measured; processors and networks differ.
+
+"""
+MEMORY = """
+## Memory
+
+`peak heap` is the most that was in use when a collection of the start began, garbage included.
+
+"""
+TAIL = """
+## What the emulator does not model
+
+- Wait states and the cache of the flash: bytecode and MicroPython's own code run from flash and may take 1.2 to 1.65 times as
+  long on silicon. Native and thumb code of the guard runs from RAM, and its figures should hold.
+- Contention on the bus between processor, DMA and USB, the second core, brown-out and BOOTSEL.
+- Tolerances of the quartz and of the lines: both ends keep their rate exactly, and edges have no slope.
+- Flash operations take the typical 45 ms per sector and 0.7 ms per page. A worn chip may take up to ten times as long.
+"""
+
+
+def performance_document(text: str) -> str:
+    """The document for the text of `performance.json`."""
+    figures = json.loads(text)
+    return HEAD + _results(figures) + STAGES + _stages(figures) + KERNELS + _kernels(figures) + MEMORY + _memory(figures) + TAIL
+
+
+def _table(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    lines = [titles, tuple("---" for _ in titles), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _results(figures: Mapping[str, Any]) -> str:
+    rows = [
+        (
+            f"{result['baud']:,}",
+            result["mode"],
+            f"{result['frames']:,}",
+            f"{result['lost']:,}",
+            _spread(result["verdict_us"]),
+            _spread(result["first_byte_out_us"]),
+        )
+        for result in figures["results"]
+    ]
+    note = "Minimum / median / 99th percentile / maximum; none where frames were lost.\n\n"
+    return note + _table(("baud", "mode", "commands", "lost", "verdict, us", "first byte out, us"), rows)
+
+
+def _spread(spread: Mapping[str, float] | None) -> str:
+    return " / ".join(f"{spread[name]:.0f}" for name in ("min", "median", "p99", "max")) if spread else "none"
+
+
+def _stages(figures: Mapping[str, Any]) -> str:
+    rows = [(name, f"{cycles:,.0f}", f"{cycles / CYCLES_PER_US:.1f}") for name, cycles in figures["stages_cycles"].items()]
+    return _table(("stage", "cycles", "us"), rows)
+
+
+def _kernels(figures: Mapping[str, Any]) -> str:
+    rows = [(kernel["name"], f"{kernel['cycles_per_mac']:g}", kernel["source"]) for kernel in figures["kernels"]]
+    return _table(("kernel", "cycles per multiply-accumulate", "source"), rows)
+
+
+def _memory(figures: Mapping[str, Any]) -> str:
+    rows = [(name.replace("_", " "), f"{size:,}") for name, size in figures["memory"].items()]
+    return _table(("what", "bytes"), rows)

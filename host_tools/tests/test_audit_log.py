@@ -1,0 +1,395 @@
+"""The audit log: records and their chain, what the ring of events leaves, what is fetched, sealed and compared."""
+
+from __future__ import annotations
+
+import json
+import random
+import struct
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sweep import Files, Flash
+
+from gantryguard.client import log as logs
+from gantryguard.client.device_image import FS_OFFSET, build_filesystem
+from gantryguard.client.uf2 import FLASH_BYTES
+from gantryguard.errors import LOG, NOT_SIGNED, UserError
+from gantryguard.signing.development import PACKAGE, ROOT_1
+from gantryguard.signing.records import identifier
+from interposer.core import journal, reasons
+from interposer.core.gate import PASSING
+from interposer.core.package import P_PARAMS, P_REST_SLOT, P_REST_VALUES
+from interposer.hal.segments import MOST_RECORDS, MOST_SEGMENTS, NOTE, Segments, note
+from interposer.service.events import BAD_FRAME, BOOT, EVENTS, STATE, UPDATE, VERDICT, Events
+from interposer.service.export import export
+from interposer.service.logbook import AT_ONCE, REST_MS, SILENT_MS, Logbook
+
+IDENTITY = bytes(range(8))
+MANY = 10_000
+
+
+class Device:
+    """The log's own code on a littlefs in memory: what a device does, and what it answers."""
+
+    def __init__(self, flash: bytes | None = None, cut_off: int = 0) -> None:
+        empty = bytes(FS_OFFSET) + build_filesystem({NOTE: note(0, 0)})
+        assert len(empty) == FLASH_BYTES
+        self.flash = Flash(flash or empty)
+        files = Files(self.flash)
+        self.counts: list[int] = []
+        self.events = Events(8)
+        self.loaded = SimpleNamespace(package=None, refusal=reasons.NONE, reason=reasons.NO_PACKAGE)
+        self.segments = Segments(IDENTITY, files.open, files)
+        self.logbook = Logbook(self.segments, self.events, None, self.loaded, self.counts.append, cut_off)
+
+    def verdicts(self, count: int) -> None:
+        for number in range(count):
+            self.events.add(VERDICT, number, 1, 2, reasons.STALE, 3, -4, 5, -1)
+            self.events.add_frame(struct.pack("<Q", number), 8)
+
+    def log(self, number: int) -> dict[str, Any]:
+        """The answer to `log N`, over the wire's JSON."""
+        answer: dict[str, Any] = json.loads(" ".join(export(self.logbook, number)))
+        return answer
+
+    def fetched(self) -> logs.Log:
+        return logs.fetch(self, lambda _done: None)
+
+
+def numbers(log: logs.Log) -> list[int]:
+    assert [record.fault for record in log.records() if record.fault] == []
+    return [record.values["number"] for record in log.records()]
+
+
+def chain(count: int, first: int = 1) -> logs.Log:
+    """A log of so many records in one segment."""
+    before = link = journal.beginning(IDENTITY)
+    parts = []
+    for number in range(first, first + count):
+        body = struct.pack(journal.BODY, number, 1, number, 0, VERDICT, 2, 5, 1, -1, 0, 0, 0, bytes(12))
+        link = journal.link_of(link, body)
+        parts.append(body + link)
+    return logs.Log(IDENTITY, 0, (logs.Segment(journal.header(first, before), b"".join(parts)),))
+
+
+def changed(log: logs.Log, records: list[bytes]) -> logs.Log:
+    return logs.Log(log.identity, 0, (logs.Segment(log.segments[0].header, b"".join(records)),))
+
+
+def pieces(log: logs.Log) -> list[bytes]:
+    data = log.segments[0].records
+    return [data[at : at + journal.RECORD_BYTES] for at in range(0, len(data), journal.RECORD_BYTES)]
+
+
+def first_fault(log: logs.Log) -> int | None:
+    return next((place for place, record in enumerate(log.records()) if record.fault), None)
+
+
+# ---- the chain
+
+
+@pytest.fixture(scope="module")
+def long() -> list[bytes]:
+    return pieces(chain(MANY))
+
+
+def window(log: list[bytes], at: int, changes: list[bytes], gone: int) -> logs.Log:
+    """The log with `gone` records from `at` on replaced, as far as the chain needs to be looked at to see it."""
+    start = max(at - 1, 0)
+    before = log[start - 1][journal.BODY_BYTES :] if start else journal.beginning(IDENTITY)
+    records = log[start:at] + changes + log[at + gone : at + gone + 2]
+    return logs.Log(IDENTITY, 0, (logs.Segment(journal.header(start + 1, before), b"".join(records)),))
+
+
+def test_ten_thousand_records_hold_together(long: list[bytes]) -> None:
+    assert first_fault(changed(chain(1), long)) is None
+
+
+def test_any_record_that_is_altered_is_found(long: list[bytes]) -> None:
+    dice = random.Random(1)
+    for at, record in enumerate(long):
+        bit = dice.randrange(8 * journal.RECORD_BYTES)
+        altered = bytearray(record)
+        altered[bit // 8] ^= 1 << bit % 8
+        assert first_fault(window(long, at, [bytes(altered)], 1)) == min(at, 1)
+
+
+def test_any_record_that_is_dropped_is_found_unless_it_is_the_last(long: list[bytes]) -> None:
+    for at in range(len(long) - 1):
+        assert first_fault(window(long, at, [], 1)) == min(at, 1)
+
+
+def test_any_two_neighbours_out_of_order_are_found(long: list[bytes]) -> None:
+    for at in range(len(long) - 1):
+        assert first_fault(window(long, at, [long[at + 1], long[at]], 2)) == min(at, 1)
+
+
+@given(st.binary(max_size=3 * journal.RECORD_BYTES), st.binary(max_size=40))
+def test_whatever_is_fetched_is_read_and_never_taken_for_good(records: bytes, header: bytes) -> None:
+    log = logs.Log(IDENTITY, 0, (logs.Segment(header, records), logs.Segment(journal.header(1, bytes(16)), records)))
+    assert all(record.fault for record in log.records())
+    assert [logs.described(record)["fault"] != "" for record in log.records()]
+
+
+# ---- what a device writes
+
+
+def test_what_was_recorded_is_written_with_the_digest_of_its_frame() -> None:
+    device = Device()
+    device.events.add(BOOT, 0, -1, 0, reasons.CRASH, -1, 0, 0, 0)
+    device.verdicts(2)
+    device.events.add(BAD_FRAME, 5, -1, 0, reasons.BAD_CHECK, -1, 0, 1, 0)
+    device.events.add(STATE, 6, -1, 0, reasons.OVERRIDDEN, -1, 0, PASSING, 0)
+    device.events.add(UPDATE, 7, -1, 0, reasons.NONE, -1, 12, 1, 0)
+    device.logbook.flush()
+    records = device.fetched().records()
+    told = [(r.values["kind"], r.values["reason"], r.values["at_ms"], r.values["boot"]) for r in records]
+    assert told == [
+        (BOOT, reasons.CRASH, 0, 1),
+        (VERDICT, reasons.STALE, 0, 1),
+        (VERDICT, reasons.STALE, 1, 1),
+        (STATE, reasons.OVERRIDDEN, 6, 1),
+        (UPDATE, reasons.NONE, 7, 1),
+    ]
+    import hashlib
+
+    assert records[2].values["digest"] == hashlib.sha256(struct.pack("<Q", 1)).digest()[:12]
+    assert (records[1].values["command"], records[1].values["blamed"], records[1].values["value"]) == (1, 3, -4)
+    assert records[0].values["detail"] == reasons.NO_PACKAGE
+    assert device.counts[-1] == 0
+    assert numbers(device.fetched()) == [1, 2, 3, 4, 5]
+
+
+def test_the_hosts_clock_dates_what_was_recorded_before_and_after() -> None:
+    device = Device()
+    list(device.logbook.set_clock(1_800_000_000, 5000))
+    for at_ms in (1000, 5000, 9500):
+        device.events.add(STATE, at_ms, -1, 0, reasons.NONE, -1, 0, 0, 0)
+    device.logbook.flush()
+    assert [r.values["host_s"] - 1_800_000_000 for r in device.fetched().records()] == [-4, 0, 4]
+
+
+def test_the_log_goes_on_after_a_restart_and_counts_starts() -> None:
+    first = Device()
+    first.verdicts(3)
+    first.logbook.flush()
+    second = Device(first.flash.content())
+    second.verdicts(2)
+    second.logbook.flush()
+    log = second.fetched()
+    assert numbers(log) == [1, 2, 3, 4, 5]
+    assert [record.values["boot"] for record in log.records()] == [1, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("count", [1, AT_ONCE - 1, AT_ONCE, AT_ONCE + 1, EVENTS])
+def test_everything_is_written_in_turns(count: int) -> None:
+    device = Device()
+    device.verdicts(count)
+    device.logbook.flush_all()
+    assert numbers(device.fetched()) == list(range(1, count + 1))
+    assert device.logbook.unwritten() == 0
+
+
+@pytest.mark.parametrize("more", [1, 5, EVENTS, 3 * EVENTS])
+def test_what_the_ring_could_not_keep_is_counted(more: int) -> None:
+    device = Device()
+    device.verdicts(EVENTS + more)
+    device.logbook.flush_all()
+    records = device.fetched().records()
+    assert (records[0].values["kind"], records[0].values["extra"]) == (journal.LOST, more)
+    assert len(records) == EVENTS + 1
+
+
+def test_what_a_reset_cut_off_is_counted() -> None:
+    before = Device()
+    before.verdicts(4)
+    before.logbook.note()
+    after = Device(before.flash.content(), cut_off=before.counts[-1])
+    after.events.add(BOOT, 0, -1, 0, reasons.CRASH, -1, 0, 0, 0)
+    after.logbook.flush()
+    records = after.fetched().records()
+    assert (records[0].values["kind"], records[0].values["extra"]) == (journal.LOST, 4)
+    assert records[1].values["kind"] == BOOT
+
+
+def test_a_flood_that_goes_on_after_it_was_written_is_a_record_of_its_own() -> None:
+    device = Device()
+    for _ in range(3):
+        device.events.repeat(VERDICT, 1, reasons.RATE)
+    device.logbook.flush()
+    for _ in range(2):
+        device.events.repeat(VERDICT, 2, reasons.RATE)
+    device.logbook.flush()
+    assert [record.values["extra"] for record in device.fetched().records()] == [3, 2]
+
+
+def test_a_flash_that_fails_stops_nothing_and_is_told() -> None:
+    device = Device()
+    device.verdicts(3)
+    works, device.segments.open_file = device.segments.open_file, no_flash
+    device.logbook.flush()
+    device.segments.open_file = works
+    device.verdicts(1)
+    device.logbook.flush()
+    assert [r.values["extra"] for r in device.fetched().records() if r.values["kind"] == journal.LOST] == [3]
+
+
+def no_flash(_name: str, _mode: str) -> None:
+    raise OSError(5)
+
+
+# ---- when it writes
+
+
+def guard(slot: int, values: int, value: int, shown: int) -> SimpleNamespace:
+    params = [0] * P_PARAMS
+    params[P_REST_SLOT], params[P_REST_VALUES] = slot, values
+    judge = SimpleNamespace(exam=SimpleNamespace(values=[0, value]))
+    return SimpleNamespace(forward_at=1000, params=params, judge=judge, shown=shown, gate=SimpleNamespace(fresh=0))
+
+
+@pytest.mark.parametrize(
+    ("slot", "value", "shown", "quiet_ms", "rests"),
+    [
+        (1, 0, 0, REST_MS, True),
+        (1, 0, 0, REST_MS - 1, False),
+        (1, 1, 0, 10**6, False),  # the gantry moves
+        (1, 2, 2, REST_MS, True),
+        (1, 40, 2, 10**6, False),
+        (1, -1, 2, 10**6, False),
+        (-1, 0, 0, REST_MS, False),
+        (-1, 0, 0, SILENT_MS, True),
+        (-1, 0, 1, SILENT_MS - 1, False),
+        (-1, 0, 2, REST_MS, True),
+        (-1, 0, 3, REST_MS - 1, False),
+    ],
+)
+def test_it_writes_only_while_a_stop_would_not_matter(slot: int, value: int, shown: int, quiet_ms: int, rests: bool) -> None:
+    device = Device()
+    device.logbook.bridge = guard(slot, 0b101, value, shown)
+    assert device.logbook.is_due(1000 + quiet_ms) is False
+    device.verdicts(1)
+    assert device.logbook.is_due(1000 + quiet_ms) == rests
+    assert device.counts[-1] == 1
+    device.logbook.bridge.gate.fresh = 1  # a key is being pressed
+    assert not device.logbook.is_due(1000 + quiet_ms)
+
+
+# ---- segments
+
+
+def test_the_oldest_segment_goes_and_each_is_written_in_turn() -> None:
+    device = Device()
+    segments = device.segments
+    body = [struct.pack(journal.BODY, 0, 1, 0, 0, STATE, 0, 0, 0, 0, 0, 0, 0, b"") for _ in range(MOST_RECORDS)]
+    count = 0
+    for _ in range(MOST_SEGMENTS + 3):
+        bodies = [struct.pack("<I", count + place + 1) + one[4:] for place, one in enumerate(body)]
+        segments.append(bodies)
+        count += len(bodies)
+    assert len(segments.numbers) == MOST_SEGMENTS
+    assert segments.first == 3 * MOST_RECORDS + 1
+    again = Segments(IDENTITY, segments.open_file, segments.system)
+    assert (again.first, again.last, again.count, again.link) == (segments.first, count, MOST_RECORDS, segments.link)
+    assert MOST_SEGMENTS * MOST_RECORDS >= MANY
+
+
+def test_the_wear_of_writing_is_spread_over_the_blocks() -> None:
+    device = Device()
+    start = len(device.flash.changes)
+    for _ in range(400):
+        device.verdicts(1)
+        device.logbook.flush()
+    erased: dict[int, int] = {}
+    for change in device.flash.changes[start:]:
+        if change.is_erase:
+            erased[change.offset] = erased.get(change.offset, 0) + 1
+    often = sorted(erased.values(), reverse=True)
+    print(f"400 flushes: {sum(often)} erases of {len(often)} blocks, the most used {often[0]} times")
+    assert sum(often) <= 2 * 400
+    assert often[0] <= 400 / 8, "the folder's pair of blocks; littlefs moves it before it wears out"
+    assert often[2] <= 3, "the records"
+
+
+# ---- seals
+
+
+def test_a_later_log_is_proven_to_contain_what_was_sealed() -> None:
+    device = Device()
+    device.verdicts(5)
+    device.logbook.flush()
+    text = logs.seal(device.fetched(), PACKAGE)
+    device.verdicts(4)
+    device.logbook.flush()
+    assert logs.compare(device.fetched(), text, identifier(PACKAGE.public)) == 4
+    assert logs.compare(device.fetched(), text, None) == 4
+
+
+def remade(count: int, kind: int) -> logs.Log:
+    device = Device()
+    for number in range(count):
+        device.events.add(kind, number, 1, 2, reasons.STALE, 3, -4, 5, -1)
+    device.logbook.flush()
+    return device.fetched()
+
+
+@pytest.mark.parametrize(("count", "kind"), [(4, VERDICT), (5, STATE), (9, STATE)])
+def test_a_log_that_was_cut_or_made_anew_is_not_the_sealed_one(count: int, kind: int) -> None:
+    text = logs.seal(remade(5, VERDICT), PACKAGE)
+    with pytest.raises(UserError) as caught:
+        logs.compare(remade(count, kind), text, None)
+    assert caught.value.exit_code == LOG
+
+
+@pytest.mark.parametrize("change", ["number", "link", "identity", "signature", "other key"])
+def test_a_seal_that_is_not_signed_so_is_refused(change: str) -> None:
+    log = remade(5, VERDICT)
+    head = json.loads(logs.seal(log, PACKAGE))
+    trusted = identifier(ROOT_1.public) if change == "other key" else identifier(PACKAGE.public)
+    if change == "number":
+        head["number"] = 4
+    elif change != "other key":
+        head[change] = ("0" if head[change][0] != "0" else "1") + head[change][1:]
+    with pytest.raises(UserError) as caught:
+        logs.compare(log, json.dumps(head), trusted)
+    assert caught.value.exit_code == NOT_SIGNED
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "nonsense", '{"public": 1, "signature": 2}'])
+def test_what_is_no_seal_is_refused(text: str) -> None:
+    with pytest.raises(UserError) as caught:
+        logs.compare(remade(1, VERDICT), text, None)
+    assert caught.value.exit_code == LOG
+
+
+def test_nothing_is_sealed_that_does_not_hold() -> None:
+    log = chain(3)
+    for bad in (changed(log, pieces(log)[1:]), logs.Log(IDENTITY, 0, ())):
+        with pytest.raises(UserError):
+            logs.seal(bad, PACKAGE)
+
+
+def test_a_log_that_changes_while_it_is_read_is_read_again() -> None:
+    device = Device()
+    device.verdicts(40)
+    device.logbook.flush_all()
+    asked: list[int] = []
+
+    class Restless:
+        def log(self, number: int) -> dict[str, Any]:
+            asked.append(number)
+            return device.log(number) | ({"first": 7} if len(asked) == 2 else {})
+
+    assert numbers(logs.fetch(Restless(), lambda _done: None)) == list(range(1, 41))
+
+    class Never:
+        def log(self, number: int) -> dict[str, Any]:
+            asked.append(number)
+            return device.log(number) | {"first": len(asked)}
+
+    with pytest.raises(UserError) as caught:
+        logs.fetch(Never(), lambda _done: None)
+    assert caught.value.exit_code == LOG
