@@ -9,6 +9,9 @@ try:
         import micropython
 
         micropython.kbd_intr(-1)
+        import gc
+
+        gc.threshold(32768)  # what imports leave behind would scatter the free memory into pieces that are too small to use
         micropython.alloc_emergency_exception_buf(128)
         import archive
 

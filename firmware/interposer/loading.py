@@ -3,7 +3,6 @@
 import gc
 import sys
 
-from interposer.core.compat import const
 from interposer.core.network_thumb import layers
 from interposer.core.package import Package
 from interposer.core.quantities_thumb import evaluate
@@ -12,15 +11,13 @@ from interposer.core.verdict import Judge
 from interposer.hal import board_record as board
 from interposer.hal.slots import MOST_BYTES
 
-ROOM_BYTES = const(12288)  # for the largest piece of what a package's tables become: the program of its networks
 ONCE = ("core.trust", "core.lms", "core.golden", "core.audit", "core.network_program", "hal.slots")
 
 
 class Loaded:
     """What a start found. `record`: a root record that the package brought along, or b""; `is_trial`: it is not confirmed."""
 
-    def __init__(self, room):
-        self.room = room
+    def __init__(self):
         self.package = None
         self.judge = None
         self.reason = NO_PACKAGE
@@ -38,11 +35,10 @@ class Loaded:
 def load(watchdog):
     """A `Loaded`; None where an update came to nothing and the start has to be made again. Feeds the watchdog between steps."""
     forget("hal.service_mode")
-    room = [bytearray(ROOM_BYTES)]  # kept free of small things until the networks need it
     from interposer.hal.slots import Slots
 
     slots = Slots()
-    loaded = Loaded(room)
+    loaded = Loaded()
     order = slots.begin()
     if order is None:
         slots.refuse(UPDATE_UNCONFIRMED)
@@ -102,8 +98,6 @@ def _load(file, root, least_counter, loaded, watchdog):
     forget("core.trust", "core.lms")
     watchdog.feed()
     loaded.package = package
-    loaded.room.clear()
-    gc.collect()
     loaded.judge = Judge(package, layers, evaluate)
     return NONE
 

@@ -15,10 +15,10 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["interposer.core.package", "interposer.core.trust", "interposer.core.lms"]):
-    from interposer.core import package, reasons, trust
-
+    from gantryguard.reasons import reason_name
 from gantryguard import paths
 from gantryguard.signing import development
+from interposer.core import package, reasons, trust
 
 MOST_HEAP_BYTES = 400_000  # of CPython, whose objects are larger than the device's
 FITS, UNASKED = 1, 2  # bits of the first byte
@@ -69,5 +69,5 @@ if __name__ == "__main__":
     try:
         atheris.Fuzz()
     finally:
-        told = ", ".join(f"{reasons.reason_name(code)} {count}" for code, count in sorted(runs.items()))
+        told = ", ".join(f"{reason_name(code)} {count}" for code, count in sorted(runs.items()))
         print(f"{sum(runs.values())} packages read: {told}")

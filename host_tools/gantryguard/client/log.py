@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from gantryguard.errors import LOG, NOT_SIGNED, UserError
+from gantryguard.reasons import VERDICTS, reason_name
 from gantryguard.signing.records import identifier
 from gantryguard.signing.signer import Signer
 from interposer.core import journal
 from interposer.core.lms import verify
-from interposer.core.reasons import VERDICTS, reason_name
 from interposer.service.events import KINDS
 from interposer.service.export import SEGMENT_SHIFT
 
