@@ -40,6 +40,12 @@ def told(log: logs.Log) -> list[tuple[int, int, int]]:
     return [(r.values["kind"], r.values["reason"], r.values["extra"]) for r in log.records()]
 
 
+def rest(guard: Guard) -> None:
+    """The gantry says that it rests, and the log has time to be written."""
+    gantry_reports(guard, gantry_state="idle")
+    guard.pico.run_for(WRITTEN_WITHIN_MS * MS)
+
+
 def digest(frame: bytes) -> bytes:
     return hashlib.sha256(frame).digest()[: journal.DIGEST_BYTES]
 
@@ -51,7 +57,7 @@ def test_what_happened_is_in_the_log_with_the_frames_digest(guard: Guard) -> Non
     move = guard.frame("table_move", MOVE | {"table_position_mm": 3000})
     assert guard.send(move) == b""
     guard.press("cancel", KEY_MS)
-    guard.pico.run_for(WRITTEN_WITHIN_MS * MS)
+    rest(guard)
     log = fetched(guard)
     records = log.records()
     boot = records[0].values
@@ -81,7 +87,7 @@ def operations(guard: Guard) -> list[Any]:
 
 def test_nothing_is_written_while_the_link_lives(guard: Guard) -> None:
     """Neither between frames nor while the gantry exposes; soon after it says that it rests."""
-    guard.pico.run_for(WRITTEN_WITHIN_MS * MS)
+    rest(guard)
     changes = operations(guard)
     gantry_reports(guard, gantry_state="exposing")
     assert guard.send(guard.frame("prepare")) == b""
@@ -92,37 +98,59 @@ def test_nothing_is_written_while_the_link_lives(guard: Guard) -> None:
     for _ in range(6):
         guard.send(guard.frame("keep_alive"), REST_MS // 2)
     assert changes == []
-    guard.pico.run_for(WRITTEN_WITHIN_MS * MS)
+    rest(guard)
     assert changes
     count = len(changes)
-    guard.pico.run_for(WRITTEN_WITHIN_MS * MS)
+    rest(guard)
     assert len(changes) == count, "what is written is written once"
     assert (VERDICT, reasons.OUT_OF_SEQUENCE) in [(kind, reason) for kind, reason, _ in told(fetched(guard))]
 
 
 def test_frames_that_come_while_it_is_written_are_not_lost(guard: Guard) -> None:
     """Nor is a key's press cut in two by it."""
-    guard.pico.run_for(WRITTEN_WITHIN_MS * MS)
+    rest(guard)
     changes = operations(guard)
     assert guard.send(guard.frame("prepare"), 150) == b""
     guard.pico.press("cancel")
     guard.pico.run_for((KEY_MS + 100) * MS)
     assert guard.pico.relay.closed, "the press did not count"
     guard.pico.release("cancel")
+    gantry_reports(guard, gantry_state="idle")
     assert guard.run_until(lambda: bool(changes), 2 * WRITTEN_WITHIN_MS)
     alive = b"".join(guard.frame("keep_alive") for _ in range(10))
     assert guard.send(alive, 300) == alive
     assert guard.ask("status")["bad_frames"] == {}
 
 
+def test_a_command_that_passes_makes_what_the_gantry_said_before_it_old(guard: Guard) -> None:
+    """Until the gantry speaks again; a keep-alive changes nothing."""
+    rest(guard)
+    changes = operations(guard)
+    stop = guard.frame("stop")
+    assert guard.send(stop, 20) == stop
+    assert guard.send(guard.frame("prepare"), 20) == b"", "something to write"
+    guard.pico.run_for(2 * WRITTEN_WITHIN_MS * MS)
+    assert changes == []
+    rest(guard)
+    assert changes
+    guard.press("cancel", KEY_MS)
+    rest(guard)
+    changes.clear()
+    alive = guard.frame("keep_alive")
+    assert guard.send(alive, 20) == alive
+    assert guard.send(guard.frame("prepare"), 20) == b""
+    guard.pico.run_for(WRITTEN_WITHIN_MS * MS)
+    assert changes
+
+
 def test_a_cut_while_it_is_written_loses_no_more_than_that(guard: Guard) -> None:
     """Every flash operation, three ways: what was written is there, the chain holds, and what is missing is counted."""
-    guard.pico.run_for(WRITTEN_WITHIN_MS * MS)
+    rest(guard)
     before = fetched(guard)
     recorder = Recorder(guard.pico)
     hold(guard)
     guard.press("override", KEY_MS)
-    guard.pico.run_for(WRITTEN_WITHIN_MS * MS)
+    rest(guard)
     after = fetched(guard)
     kept, whole = len(before.records()), len(after.records())
     assert whole > kept > 0
@@ -140,10 +168,10 @@ def test_a_cut_while_it_is_written_loses_no_more_than_that(guard: Guard) -> None
 
 
 def test_a_start_says_how_many_records_a_cut_has_cost(guard: Guard, micropython_uf2: Path, ct: Profile) -> None:
-    guard.pico.run_for(WRITTEN_WITHIN_MS * MS)
+    rest(guard)
     recorder = Recorder(guard.pico)
     hold(guard)
-    guard.pico.run_for(WRITTEN_WITHIN_MS * MS)
+    rest(guard)
     for _number, _way, flash in cuts(recorder.start, recorder.changes):
         files = Files(Flash(flash))
         segments = Segments(guard_identity(guard), files.open, files)
@@ -152,7 +180,7 @@ def test_a_start_says_how_many_records_a_cut_has_cost(guard: Guard, micropython_
     restarted = Guard(micropython_uf2, ct, usb=True)
     restarted.pico = EmulatedPico(flash, load_board(), baud=115200, usb=True)
     restarted.boot()
-    restarted.pico.run_for(WRITTEN_WITHIN_MS * MS)
+    rest(restarted)
     log = fetched(restarted)
     assert (journal.LOST, 0, segments.given - segments.last) in told(log)
     assert [record.values["boot"] for record in log.records()][-1] == 2

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from guard import Guard
+from test_audit_log_on_device import rest
 
 from gantryguard.client import log as logs
 from gantryguard.client.maintenance import Guard as Client
@@ -93,7 +94,7 @@ def test_the_service_strap_gives_the_repl_with_the_relay_open(micropython_uf2: P
     guard.pico = EmulatedPico(guard.pico.flash.content(), load_board(), baud=115200, usb=True)
     guard.boot()
     assert guard.send(alive := guard.frame("keep_alive")) == alive
-    guard.pico.run_for(800 * MS)
+    rest(guard)
     log = logs.fetch(Client(guard), lambda _done: None)
     boots = [record.values["reason"] for record in log.records() if record.values["kind"] == BOOT]
     assert boots == [reasons.SERVICE, reasons.NONE]

@@ -64,8 +64,8 @@ def _run(relay):
         events = Events()
         events.add(BOOT, time.ticks_ms(), -1, PASS, death, -1, 0, 0, 0)
         logbook = _logbook(events, None, loaded)
-        logbook.flush()
-        _stay_safe(relay, red, green, watchdog, _maintenance(Status(None, loaded, death, crash), logbook, watchdog))
+        maintenance = _maintenance(Status(None, loaded, death, crash), logbook, watchdog)
+        _stay_safe(relay, red, green, watchdog, maintenance, logbook)
     package, judge = loaded.package, loaded.judge
     params = package.table("params")
     console, gantry = open_ports(rings, params[P_BAUD])
@@ -123,6 +123,7 @@ def _guard(bridge, wake, maintenance, logbook, watchdog):
     while True:
         pause_us = bridge.step(time.ticks_ms())
         watchdog.feed()
+        is_quiet = False  # nothing came while the loop was asleep
         if pause_us > TIMED_US:
             wake.arm_timer(pause_us - WAKING_US)
             for _ in waiting.ipoll(pause_us // 1000 + 1):
@@ -132,12 +133,13 @@ def _guard(bridge, wake, maintenance, logbook, watchdog):
         elif pause_us == FOR_EVER:
             wake.arm()
             if bridge.is_quiet():  # a byte that ended before is not waited for
+                is_quiet = True
                 idle_ms = bridge.idle_ms()
                 for _ in waiting.ipoll(min(idle_ms, SENDING_MS) if maintenance.is_sending() else idle_ms):
-                    pass
+                    is_quiet = False
         if pause_us != FOR_EVER and bridge.tended_at == tended_at:
             continue
-        is_due = logbook.is_due(time.ticks_ms())
+        is_due = logbook.is_due(time.ticks_ms()) and is_quiet
         if is_due or maintenance.pending():
             tended_at = bridge.tended_at
             micropython.heap_unlock()
@@ -150,7 +152,7 @@ def _guard(bridge, wake, maintenance, logbook, watchdog):
                 micropython.heap_lock()
 
 
-def _stay_safe(relay, red, green, watchdog, maintenance):
+def _stay_safe(relay, red, green, watchdog, maintenance, logbook):
     """No usable package: relay open, red lamp flashing, and the maintenance port says why and takes a better one."""
     relay.open()
     green.pattern = OFF
@@ -159,6 +161,8 @@ def _stay_safe(relay, red, green, watchdog, maintenance):
         red.show(time.ticks_ms())
         green.show(0)
         watchdog.feed()
+        if logbook.is_due(time.ticks_ms()):
+            logbook.flush()
         if maintenance.pending():
             maintenance.pump()
         else:

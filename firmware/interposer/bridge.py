@@ -18,6 +18,7 @@ from interposer.carry import (
     SILENT_GANTRY,
     SILENTLY,
     SOME,
+    W_IS_TOLD,
     WATCH_WORDS,
     WHAT_MAY,
     carry,
@@ -244,8 +245,9 @@ class Bridge:
     def _give_up(self, silent, now):
         """A line went quiet inside a frame: the gantry's is passed on as it is; the console's may have hidden a good one."""
         if silent == SILENT_GANTRY:
-            carry_backward(self.block, self.works, 1)
+            carry_backward(self.block, self.works, now, 1)
             return
+        self.forward_at = now
         ring, state = self.console.ring, self.forward.state
         take(ring, self.forward.block, unread(ring), 1)
         while state[D_LENGTH]:
@@ -303,7 +305,7 @@ class Bridge:
         reason = result[R_REASON]
         self.reasons[reason] = (self.reasons[reason] + 1) & COUNT_MASK
         if self.gate.state == BLOCKING:
-            if self.events.repeat(VERDICT, now, reason):
+            if self.events.repeat(VERDICT, now, result[R_VERDICT], reason):
                 self.events.add_frame(frame, length)
             return
         blamed, limit, network = result[R_BLAMED], result[R_LIMIT], result[R_NETWORK]
@@ -346,12 +348,14 @@ class Bridge:
             self.gate.block(self.judge.reason, now)
             self.replies.refuse(self.held, self.judge.reason)
             return
+        self.forward_at = now
         self._send(self.held, self.held_length)
         self.judge.accept_held(self.held, self.held_length, now)
         self.released = (self.released + 1) & COUNT_MASK
 
     def _send(self, frame, length):
         """Forward the very bytes that were judged; through an open relay, close it for this frame alone."""
+        self.watch[W_IS_TOLD] = 0
         was_closed = self.relay.closed
         if not was_closed:
             self.relay.close()
@@ -370,14 +374,14 @@ class Bridge:
     def _note_bad(self, now):
         state = self.forward.state
         if state[D_LAST_BAD]:
-            self.events.repeat(BAD_FRAME, now, state[D_LAST_BAD])
+            self.events.repeat(BAD_FRAME, now, PASS, state[D_LAST_BAD])
             state[D_LAST_BAD] = NONE
 
     def _overrun(self, deframer, now):
         """Bytes were lost: whatever frame they belonged to is gone, and nothing of it may be used."""
         deframer.clear()
         self.reasons[OVERRUN] = (self.reasons[OVERRUN] + 1) & COUNT_MASK
-        self.events.repeat(BAD_FRAME, now, OVERRUN)
+        self.events.repeat(BAD_FRAME, now, PASS, OVERRUN)
 
     def _fail(self, now):
         self.fault = RELAY_FAULT

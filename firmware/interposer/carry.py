@@ -4,13 +4,24 @@ Whatever is not usual, `bridge.py` deals with: a frame that is not to pass or co
 its deframer, judged. Nothing here allocates.
 """
 
-from interposer.core.codec import ALWAYS_PASSES, PASSES_WHILE_HELD
+from interposer.core.codec import ALWAYS_PASSES, FOUND_COMMAND, PASSES_WHILE_HELD
 from interposer.core.compat import TICKS_MASK, const, micropython, ptr8, ptr32
 from interposer.core.link import D_COUNT, D_LENGTH, D_MISSING, F_MAX
 from interposer.core.network import first_suspect
-from interposer.core.reasons import BLOCK, PASS
+from interposer.core.package import P_REST_COMMAND
+from interposer.core.reasons import BLOCK, NONE, PASS
 from interposer.core.ring import E_FRAME, E_FRAMING, E_STATE, G_BYTES, G_WORDS, V_MASK, V_READ, pull, take, unread
-from interposer.core.verdict import B_RESULT, B_TRIAL, R_ASKED, R_FLAGS, R_REASON, follow_reply, judge_frame, let_through
+from interposer.core.verdict import (
+    B_PARAMS,
+    B_RESULT,
+    B_TRIAL,
+    R_ASKED,
+    R_FLAGS,
+    R_REASON,
+    follow_reply,
+    judge_frame,
+    let_through,
+)
 from interposer.service.events import EVENT_EXTRA, EVENT_KIND, EVENT_REASON, LAST_EVENT, UNANSWERED, VERDICT
 
 # What carrying works on: places in its list of pointers.
@@ -27,8 +38,10 @@ K_COUNTS = const(9)  # verdicts by kind
 K_REASONS = const(10)  # verdicts other than PASS by reason
 K_EVENTS = const(11)
 K_TALLY = const(12)  # of the events
-K_WATCH = const(13)  # per direction, at K_FORWARD and K_BACKWARD: bytes that had come, and when that changed
-WATCH_WORDS = const(4)
+K_WATCH = const(13)  # per direction, at K_FORWARD and K_BACKWARD: bytes that had come, and when that changed; then:
+W_IS_TOLD = const(4)  # 1: the gantry has told its state since a command was passed that may change it
+W_TOLD_AT = const(5)  # when it did last
+WATCH_WORDS = const(6)
 K_CLOCK = const(14)  # microseconds
 
 # What the lines want; numbers above 0: so many bytes are awaited.
@@ -88,15 +101,17 @@ def carry_forward(block: ptr32, works, now: int, way: int, is_blocked: int) -> i
     judge = ptr32(block[K_JUDGE])
     result = ptr32(judge[B_RESULT])
     counts = ptr32(block[K_COUNTS])
+    watch = ptr32(block[K_WATCH])
+    done = NOTHING
     left = AT_ONCE
     framing = ptr32(deframer[E_FRAMING])
     while left:
         left -= 1
         if int(room(sender)) < framing[F_MAX]:
-            return NOTHING
+            return done
         length = int(pull(ptr32(block[K_FORWARD]), deframer))
         if not length:
-            return NOTHING
+            return done
         verdict = int(judge_frame(judge, evaluate, frame, length, now, is_blocked))
         if result[R_ASKED]:
             asked = result[R_ASKED]
@@ -107,6 +122,7 @@ def carry_forward(block: ptr32, works, now: int, way: int, is_blocked: int) -> i
         strobe(0)
         if way == SILENTLY and verdict == BLOCK:
             if int(is_counted(block, result[R_REASON])):
+                done = CARRIED
                 continue
             return JUDGED
         if verdict != PASS or way < EVERYTHING:
@@ -116,11 +132,14 @@ def carry_forward(block: ptr32, works, now: int, way: int, is_blocked: int) -> i
         counts[PASS] = (counts[PASS] + 1) & COUNT_MASK
         transmit(sender, frame, 0, length)
         let_through(judge, frame, length, now)
+        if not result[R_FLAGS] & PASSES_WHILE_HELD:
+            watch[W_IS_TOLD] = 0
+        done = CARRIED
     return CARRIED
 
 
 @micropython.viper
-def carry_backward(block: ptr32, works, is_over: int) -> int:
+def carry_backward(block: ptr32, works, now: int, is_over: int) -> int:
     """Pass the gantry's bytes on, up to the end of a frame, and read the frame; how many bytes there were.
 
     `is_over`: the gantry went quiet inside a frame, which is passed on and no longer waited for.
@@ -146,7 +165,13 @@ def carry_backward(block: ptr32, works, is_over: int) -> int:
     transmit(sender, ptr8(ring[G_BYTES]), start, count)
     take(ring, deframer, count, is_over)
     while state[D_LENGTH]:
-        follow_reply(ptr32(block[K_JUDGE]), ptr8(deframer[E_FRAME]), state[D_LENGTH], ptr32(block[K_FOUND]))
+        judge = ptr32(block[K_JUDGE])
+        found = ptr32(block[K_FOUND])
+        reason = int(follow_reply(judge, ptr8(deframer[E_FRAME]), state[D_LENGTH], found))
+        if reason == NONE and found[FOUND_COMMAND] == ptr32(judge[B_PARAMS])[P_REST_COMMAND]:
+            watch = ptr32(block[K_WATCH])
+            watch[W_IS_TOLD] = 1
+            watch[W_TOLD_AT] = now
         take(ring, deframer, 0, is_over)
     return count
 
@@ -193,7 +218,7 @@ def carry(block: ptr32, works, now: int, way: int, is_blocked: int, near: int, g
     wanted = SOME
     while clock[0] - began < turn_us:
         if wanted == SOME:
-            carry_backward(block, works, 0)
+            carry_backward(block, works, now, 0)
             found = int(carry_forward(block, works, now, way, is_blocked))
             if found > CARRIED:
                 return found

@@ -19,13 +19,15 @@ from gantryguard.client.uf2 import FLASH_BYTES
 from gantryguard.errors import LOG, NOT_SIGNED, UserError
 from gantryguard.signing.development import PACKAGE, ROOT_1
 from gantryguard.signing.records import identifier
+from interposer.carry import W_IS_TOLD, W_TOLD_AT, WATCH_WORDS
 from interposer.core import journal, reasons
 from interposer.core.gate import PASSING
 from interposer.core.package import P_PARAMS, P_REST_SLOT, P_REST_VALUES
+from interposer.core.reasons import BLOCK
 from interposer.hal.segments import MOST_RECORDS, MOST_SEGMENTS, NOTE, Segments, note
 from interposer.service.events import BAD_FRAME, BOOT, EVENTS, STATE, UPDATE, VERDICT, Events
 from interposer.service.export import export
-from interposer.service.logbook import AT_ONCE, REST_MS, SILENT_MS, Logbook
+from interposer.service.logbook import AT_ONCE, REST_MS, SILENT_MS, TOLD_MS, Logbook
 
 IDENTITY = bytes(range(8))
 MANY = 10_000
@@ -218,12 +220,13 @@ def test_what_a_reset_cut_off_is_counted() -> None:
 def test_a_flood_that_goes_on_after_it_was_written_is_a_record_of_its_own() -> None:
     device = Device()
     for _ in range(3):
-        device.events.repeat(VERDICT, 1, reasons.RATE)
+        device.events.repeat(VERDICT, 1, BLOCK, reasons.RATE)
     device.logbook.flush()
     for _ in range(2):
-        device.events.repeat(VERDICT, 2, reasons.RATE)
+        device.events.repeat(VERDICT, 2, BLOCK, reasons.RATE)
     device.logbook.flush()
-    assert [record.values["extra"] for record in device.fetched().records()] == [3, 2]
+    values = [record.values for record in device.fetched().records()]
+    assert [(value["extra"], value["verdict"], value["detail"]) for value in values] == [(3, BLOCK, -1), (2, BLOCK, -1)]
 
 
 def test_a_flash_that_fails_stops_nothing_and_is_told() -> None:
@@ -244,11 +247,14 @@ def no_flash(_name: str, _mode: str) -> None:
 # ---- when it writes
 
 
-def guard(slot: int, values: int, value: int, shown: int) -> SimpleNamespace:
+def guard(slot: int, values: int, value: int, shown: int, told_at: int = 900, is_told: int = 1) -> SimpleNamespace:
     params = [0] * P_PARAMS
     params[P_REST_SLOT], params[P_REST_VALUES] = slot, values
     judge = SimpleNamespace(exam=SimpleNamespace(values=[0, value]))
-    return SimpleNamespace(forward_at=1000, params=params, judge=judge, shown=shown, gate=SimpleNamespace(fresh=0))
+    watch = [0] * WATCH_WORDS
+    watch[W_IS_TOLD], watch[W_TOLD_AT] = is_told, told_at
+    gate = SimpleNamespace(fresh=0)
+    return SimpleNamespace(forward_at=1000, params=params, judge=judge, shown=shown, gate=gate, watch=watch)
 
 
 @pytest.mark.parametrize(
@@ -256,10 +262,12 @@ def guard(slot: int, values: int, value: int, shown: int) -> SimpleNamespace:
     [
         (1, 0, 0, REST_MS, True),
         (1, 0, 0, REST_MS - 1, False),
-        (1, 1, 0, 10**6, False),  # the gantry moves
+        (1, 1, 0, REST_MS, False),  # the gantry moves
         (1, 2, 2, REST_MS, True),
-        (1, 40, 2, 10**6, False),
-        (1, -1, 2, 10**6, False),
+        (1, 40, 2, REST_MS, False),
+        (1, -1, 2, REST_MS, False),
+        (1, 0, 0, TOLD_MS, False),  # what it said is old
+        (1, 0, 0, SILENT_MS, True),
         (-1, 0, 0, REST_MS, False),
         (-1, 0, 0, SILENT_MS, True),
         (-1, 0, 1, SILENT_MS - 1, False),
@@ -278,18 +286,116 @@ def test_it_writes_only_while_a_stop_would_not_matter(slot: int, value: int, sho
     assert not device.logbook.is_due(1000 + quiet_ms)
 
 
+def test_what_the_gantry_said_before_a_command_does_not_count() -> None:
+    device = Device()
+    device.verdicts(1)
+    device.logbook.bridge = guard(1, 1, 0, 0, is_told=0)
+    assert not device.logbook.is_due(1000 + REST_MS)
+    device.logbook.bridge = guard(1, 1, 0, 0, told_at=1000 + REST_MS)
+    assert device.logbook.is_due(1000 + REST_MS + TOLD_MS - 1)
+    assert not device.logbook.is_due(1000 + REST_MS + TOLD_MS)
+
+
+def test_times_go_on_where_the_clock_begins_anew() -> None:
+    """Ticks wrap after 2^30 ms: what was recorded before and after is dated right, whatever came first."""
+    device = Device()
+    logbook = device.logbook
+    logbook.is_due(1000)
+    list(logbook.set_clock(1_800_000_000, 1000))
+    device.events.add(STATE, 2**30 - 1000, -1, 0, reasons.NONE, -1, 0, 0, 0)
+    logbook.is_due(2**30 - 1000)
+    logbook.is_due(500)
+    device.events.add(STATE, 400, -1, 0, reasons.NONE, -1, 0, 0, 0)
+    logbook.flush()
+    values = [record.values for record in device.fetched().records()]
+    assert [value["at_ms"] for value in values] == [2**30 - 1000, 2**30 + 400]
+    assert [value["host_s"] - 1_800_000_000 for value in values] == [(2**30 - 2000) // 1000, (2**30 - 600) // 1000]
+
+
+def test_a_second_reset_does_not_forget_what_the_first_one_cut_off() -> None:
+    """Nothing was written between the two."""
+    device = Device(cut_off=4)
+    device.verdicts(3)
+    device.logbook.note()
+    assert device.counts[-1] == 7
+    works, device.segments.open_file = device.segments.open_file, no_flash
+    device.logbook.flush()
+    assert device.counts[-1] == 7, "not even announced"
+    device.segments.open_file = works
+    device.verdicts(1)
+    device.logbook.flush()
+    assert device.counts[-1] == 0
+    assert [r.values["extra"] for r in device.fetched().records() if r.values["kind"] == journal.LOST] == [7]
+    full = Device(cut_off=0xFFFF)
+    full.verdicts(1)
+    full.logbook.note()
+    assert full.counts[-1] == 0xFFFF
+
+
+def test_frames_too_long_to_be_kept_of_every_event_are_kept_of_the_newest() -> None:
+    events = Events(500)
+    for number in range(10):
+        events.add(VERDICT, number, 1, 2, reasons.STALE, 3, -4, 5, -1)
+        events.add_frame(bytes([number]) * 400, 400)
+    kept = [number for number in range(10) if events.frame_of(number)]
+    assert kept == list(range(4, 10))
+    assert events.frame_of(9) == bytes([9]) * 400
+
+
 # ---- segments
+
+
+def test_a_segment_that_was_begun_when_power_went_is_no_end() -> None:
+    device = Device()
+    device.verdicts(3)
+    device.logbook.flush()
+    segments = device.segments
+    with segments.open_file("log/1.seg", "wb"):
+        pass
+    after = Device(device.flash.content())
+    after.verdicts(1)
+    after.logbook.flush()
+    assert numbers(after.fetched()) == [1, 2, 3, 4]
+    assert after.segments.numbers == [0]
+
+
+def test_a_folder_that_cannot_be_read_stops_nothing() -> None:
+    device = Device()
+
+    class Broken:
+        def listdir(self, _folder: str) -> list[str]:
+            raise OSError(5)
+
+    assert Segments(IDENTITY, no_flash, Broken()).last == 0
+    assert Segments(IDENTITY, device.segments.open_file, SimpleNamespace(listdir=lambda _folder: ["x.seg", "note"])).last == 0
+
+
+def test_old_segments_that_are_missing_are_told() -> None:
+    """A device drops them only where it is full."""
+    device = Device()
+    for count in range(3):
+        device.segments.append(blank(count * MOST_RECORDS + 1, MOST_RECORDS))
+    whole = device.fetched()
+    assert whole.fault == ""
+    short = logs.Log(whole.identity, 0, whole.segments[1:])
+    assert "number 513" in short.fault
+    assert [record.fault for record in short.records() if record.fault] == []
+    with pytest.raises(UserError):
+        logs.seal(short, PACKAGE)
+
+
+def blank(first: int, count: int) -> list[bytes]:
+    """Bodies of so many records."""
+    return [struct.pack(journal.BODY, first + i, 1, 0, 0, STATE, 0, 0, 0, 0, 0, 0, 0, b"") for i in range(count)]
 
 
 def test_the_oldest_segment_goes_and_each_is_written_in_turn() -> None:
     device = Device()
     segments = device.segments
-    body = [struct.pack(journal.BODY, 0, 1, 0, 0, STATE, 0, 0, 0, 0, 0, 0, 0, b"") for _ in range(MOST_RECORDS)]
-    count = 0
-    for _ in range(MOST_SEGMENTS + 3):
-        bodies = [struct.pack("<I", count + place + 1) + one[4:] for place, one in enumerate(body)]
-        segments.append(bodies)
-        count += len(bodies)
+    for number in range(MOST_SEGMENTS + 3):
+        segments.append(blank(number * MOST_RECORDS + 1, MOST_RECORDS))
+    count = (MOST_SEGMENTS + 3) * MOST_RECORDS
+    assert device.fetched().fault == ""
     assert len(segments.numbers) == MOST_SEGMENTS
     assert segments.first == 3 * MOST_RECORDS + 1
     again = Segments(IDENTITY, segments.open_file, segments.system)
@@ -325,7 +431,7 @@ def test_a_later_log_is_proven_to_contain_what_was_sealed() -> None:
     device.verdicts(4)
     device.logbook.flush()
     assert logs.compare(device.fetched(), text, identifier(PACKAGE.public)) == 4
-    assert logs.compare(device.fetched(), text, None) == 4
+    assert logs.compare(device.fetched(), text, identifier(PACKAGE.public)) == 4
 
 
 def remade(count: int, kind: int) -> logs.Log:
@@ -340,7 +446,7 @@ def remade(count: int, kind: int) -> logs.Log:
 def test_a_log_that_was_cut_or_made_anew_is_not_the_sealed_one(count: int, kind: int) -> None:
     text = logs.seal(remade(5, VERDICT), PACKAGE)
     with pytest.raises(UserError) as caught:
-        logs.compare(remade(count, kind), text, None)
+        logs.compare(remade(count, kind), text, identifier(PACKAGE.public))
     assert caught.value.exit_code == LOG
 
 
@@ -361,7 +467,7 @@ def test_a_seal_that_is_not_signed_so_is_refused(change: str) -> None:
 @pytest.mark.parametrize("text", ["", "{}", "[]", "nonsense", '{"public": 1, "signature": 2}'])
 def test_what_is_no_seal_is_refused(text: str) -> None:
     with pytest.raises(UserError) as caught:
-        logs.compare(remade(1, VERDICT), text, None)
+        logs.compare(remade(1, VERDICT), text, identifier(PACKAGE.public))
     assert caught.value.exit_code == LOG
 
 

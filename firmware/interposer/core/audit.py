@@ -95,6 +95,7 @@ class _Audit:
             and 0 <= params[package.P_REASON_SLOT] < self.fields
             and -1 <= params[package.P_REST_SLOT] < self.fields
             and params[package.P_REST_VALUES] >= 0
+            and -1 <= params[package.P_REST_COMMAND] < self.commands
             and 0 <= params[package.P_NETS] <= MOST_NETS
             and 1 <= params[package.P_WIDEST] <= MOST_VALUES
             and 1 <= params[package.P_SEQUENCE_STATES] <= MOST_VALUES

@@ -104,7 +104,8 @@ P_COMMANDS = const(19)
 P_RETRY_MS = const(20)  # how long the same frame under its own number counts as a retry
 P_REST_SLOT = const(21)  # slot of the gantry's state, or -1
 P_REST_VALUES = const(22)  # one bit for each of its values, 0 to 29, at which nothing moves or radiates
-P_PARAMS = const(23)
+P_REST_COMMAND = const(23)  # index of the reply that tells the state, or -1
+P_PARAMS = const(24)
 
 # A latch, LATCH_WORDS words: when its command is let through, state slot = source slot.
 LATCH_WORDS = const(2)
@@ -126,7 +127,7 @@ POLICY_BLOCK = const(0)
 POLICY_MOMENTARY = const(1)
 POLICY_REFUSE = const(2)
 
-LAYOUT = (HEADER + ENTRY + " ".join(SECTIONS) + " f24 c14 e3 r3 q7 l10 t2 n12 y8 o8 p23 x3 d2 k3 log10 slope12").encode()
+LAYOUT = (HEADER + ENTRY + " ".join(SECTIONS) + " f24 c14 e3 r3 q7 l10 t2 n12 y8 o8 p24 x3 d2 k3 log10 slope12").encode()
 
 
 @micropython.viper

@@ -40,13 +40,24 @@ class Segments:
         self._find()
 
     def _find(self):
-        self.numbers = sorted([int(name[:-4]) for name in self.system.listdir(FOLDER) if name.endswith(".seg")])
+        self.numbers = self._segments()
         noted = self._content(NOTE, 0, NOTE_BYTES)
         if len(noted) == NOTE_BYTES and noted[16:] == _digest(noted):
             _, self.given, self.boots, _ = struct.unpack(NOTE_FORMAT, noted)
         if self.numbers:
             self._find_end()
         self.given = max(self.given, self.last)
+
+    def _segments(self):
+        """Numbers of the segments, oldest first; a last one without a header was begun when power went."""
+        try:
+            names = self.system.listdir(FOLDER)
+        except OSError:
+            return []  # whatever is appended fails, and the next record that does not says how many are missing
+        numbers = sorted([int(name[:-4]) for name in names if name.endswith(".seg") and name[:-4].isdigit()])
+        if numbers and not self._content(_name(numbers[-1]), 0, 1):
+            self.system.remove(_name(numbers.pop()))
+        return numbers
 
     def _find_end(self):
         begun = journal.read_header(self._content(_name(self.numbers[-1]), 0, journal.HEADER_BYTES))

@@ -11,6 +11,7 @@ from interposer.core.link import move
 
 EVENT_WORDS = const(11)
 EVENTS = const(64)
+MOST_FRAME_BYTES = const(3072)  # of all frames that are kept
 EVENT_LOGGED = const(10)  # which one of those it is that go into the log, or -1
 # Words of an event that native code needs.
 EVENT_KIND = const(1)
@@ -41,7 +42,8 @@ FIELDS = ("number", "kind", "at_ms", "command", "verdict", "reason", "blamed", "
 class Events:
     """A ring of the last EVENTS events; `total` counts all since the start, `logged` those for the log.
 
-    `frame_bytes`: of the longest frame that a verdict may be about.
+    `frame_bytes`: of the longest frame that a verdict may be about. Frames are kept of as many of the newest events as there is
+    room for: of all where a frame has at most 48 bytes.
     """
 
     def __init__(self, frame_bytes=0):
@@ -51,14 +53,15 @@ class Events:
         self.total = 0
         self.logged = 0
         self.frame_bytes = frame_bytes
-        self.frames = bytearray(frame_bytes * EVENTS)
-        self.lengths = bytearray(EVENTS)
+        self.frame_places = min(MOST_FRAME_BYTES // frame_bytes, EVENTS) if frame_bytes else 1
+        self.frames = bytearray(frame_bytes * self.frame_places)
+        self.lengths = array("i", bytes(4 * self.frame_places))
+        self.owners = array("i", [-1] * self.frame_places)  # the event that each frame belongs to
 
     @micropython.native
     def add(self, kind, now, command, verdict, reason, blamed, value, extra, threshold):
         """Record one event. `extra` is a score, a limit's number or a gate state, by kind."""
-        place = self.total % EVENTS
-        at = place * EVENT_WORDS
+        at = self.total % EVENTS * EVENT_WORDS
         words = self.words
         self.tally[LAST_EVENT] = at
         words[at] = self.total & 0x3FFFFFFF
@@ -72,7 +75,6 @@ class Events:
         words[at + 8] = extra
         words[at + 9] = threshold
         words[at + 10] = -1
-        self.lengths[place] = 0
         self.total = (self.total + 1) & 0x3FFFFFFF
         if LOGGED[kind]:
             words[at + 10] = self.logged
@@ -81,12 +83,14 @@ class Events:
     @micropython.native
     def add_frame(self, frame, length):
         """Keep the frame that the last event is about."""
-        place = (self.total - 1) % EVENTS
+        number = (self.total - 1) & 0x3FFFFFFF
+        place = number % self.frame_places
         move(self.frames, place * self.frame_bytes, frame, 0, length)
         self.lengths[place] = length
+        self.owners[place] = number
 
     @micropython.native
-    def repeat(self, kind, now, reason):
+    def repeat(self, kind, now, verdict, reason):
         """Record an event that may come in thousands: one after another of its kind and reason counts up `extra`.
 
         Returns whether it is a new one.
@@ -96,7 +100,7 @@ class Events:
         if self.total and words[at + EVENT_KIND] == kind and words[at + EVENT_REASON] == reason:
             words[at + EVENT_EXTRA] = (words[at + EVENT_EXTRA] + 1) & 0x3FFFFFFF
             return False
-        self.add(kind, now, -1, 0, reason, -1, 0, 1, 0)
+        self.add(kind, now, -1, verdict, reason, -1, 0, 1, -1)
         return True
 
     def cut(self):
@@ -114,7 +118,7 @@ class Events:
                 yield list(self.words[at : at + EVENT_WORDS])
 
     def frame_of(self, number):
-        """The bytes that event `number`, one of the kept ones, is about; b"" where it is about none."""
-        place = number % EVENTS
+        """The bytes that event `number` is about; b"" where it is about none, or they are no longer kept."""
+        place = number % self.frame_places
         at = place * self.frame_bytes
-        return bytes(self.frames[at : at + self.lengths[place]])
+        return bytes(self.frames[at : at + self.lengths[place]]) if self.owners[place] == number else b""

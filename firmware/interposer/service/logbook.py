@@ -7,15 +7,19 @@ ring; what the ring could not keep is counted, and so is what a reset has cut of
 import hashlib
 import struct
 
+from interposer.carry import W_IS_TOLD, W_TOLD_AT
 from interposer.core import journal
 from interposer.core.compat import const, elapsed, micropython
 from interposer.core.gate import BLOCKING
 from interposer.core.package import P_REST_SLOT, P_REST_VALUES
 from interposer.service.events import BOOT, EVENT_LOGGED
 
-REST_MS = const(300)  # after the last frame of the console; within it, the gantry has told its state
-SILENT_MS = const(60000)  # of a console, where the link does not tell whether the gantry rests
+REST_MS = const(300)  # after the last frame of the console
+TOLD_MS = const(3000)  # what the gantry has told of its state is believed for so long
+SILENT_MS = const(60000)  # of a console, where nobody tells whether the gantry rests
 AT_ONCE = const(16)  # records that are written in one turn
+MOST_KEPT = const(0xFFFF)  # that can be remembered over a reset
+TICKS_BITS = const(30)  # of the clock that dates events
 
 
 class Logbook:
@@ -32,6 +36,9 @@ class Logbook:
         self.keep_count = keep_count
         self.done = 0  # events that are written or lost
         self.lost = cut_off + segments.given - segments.last
+        self.unannounced = cut_off  # of those that are lost, how many a reset would let nobody know of
+        self.seen_ms = 0
+        self.wraps = 0  # of the clock
         self.host_s = 0
         self.host_at_ms = 0
         segments.boots += 1
@@ -44,19 +51,28 @@ class Logbook:
     @micropython.native
     def is_due(self, now):
         """Whether something has to be written and may be now; allocates nothing."""
+        self._see(now)
         if self.events.logged == self.done:
             return False
         self.note()
         return self.is_at_rest(now)
 
+    @micropython.native
+    def _see(self, now):
+        """The clock is read: it begins anew every 12 days."""
+        if now < self.seen_ms:
+            self.wraps += 1
+        self.seen_ms = now
+
     def note(self):
         """Let a reset find out how much it cuts off; allocates nothing."""
-        self.keep_count(self.unwritten())
+        self.keep_count(min(self.unwritten() + self.unannounced, MOST_KEPT))
 
     def is_at_rest(self, now):
         """Whether a stop that came now would not matter: the console is quiet, and the gantry says that it rests.
 
-        A link that does not tell is at rest while its relay is open, or after a minute without a frame.
+        It has to have said so since the last command that might have changed it, and lately. Where it says nothing, a minute
+        without a frame counts as rest; on a link that has no way to say it, so does a relay that is open.
         """
         bridge = self.bridge
         if bridge is None:
@@ -67,6 +83,9 @@ class Logbook:
         slot = bridge.params[P_REST_SLOT]
         if slot < 0:
             return quiet_ms >= SILENT_MS or (bridge.shown >= BLOCKING and quiet_ms >= REST_MS)
+        told_ms = elapsed(now, bridge.watch[W_TOLD_AT])
+        if told_ms >= TOLD_MS or not bridge.watch[W_IS_TOLD]:
+            return quiet_ms >= SILENT_MS and told_ms >= SILENT_MS
         value = bridge.judge.exam.values[slot]
         return quiet_ms >= REST_MS and 0 <= value < 30 and bridge.params[P_REST_VALUES] >> value & 1 == 1
 
@@ -82,13 +101,14 @@ class Logbook:
             bodies.append(self._body(number, (0, journal.LOST, 0, -1, 0, 0, -1, 0, lost, 0), b""))
         for row in rows:
             bodies.append(self._body(number + len(bodies), row, events.frame_of(row[0])))
-        self.lost = lost + len(rows)
+        self.lost = self.unannounced = lost + len(rows)
         self.done = end
         events.cut()
         try:
             self.segments.announce(number + len(bodies) - 1)
+            self.unannounced = lost
             self.segments.append(bodies)
-            self.lost = 0
+            self.lost = self.unannounced = 0
         except OSError:
             pass  # the next record says how many are missing; what the guard is for goes on
         self.note()
@@ -119,7 +139,7 @@ class Logbook:
             journal.BODY,
             number,
             self.segments.boots,
-            at_ms,
+            self._since_start(at_ms) & 0xFFFFFFFF,
             self._host_s(at_ms),
             kind,
             verdict,
@@ -134,10 +154,16 @@ class Logbook:
 
     def _host_s(self, at_ms):
         """The host's clock at a moment of this run; 0 where no host has told it."""
-        return self.host_s + (at_ms - self.host_at_ms) // 1000 if self.host_s else 0
+        return self.host_s + (self._since_start(at_ms) - self.host_at_ms) // 1000 if self.host_s else 0
+
+    def _since_start(self, at_ms):
+        """A moment on the clock as milliseconds since the start: what lies ahead of the clock was before it began anew."""
+        wraps = self.wraps - 1 if at_ms > self.seen_ms and self.wraps else self.wraps
+        return (wraps << TICKS_BITS) + at_ms
 
     def set_clock(self, now_s, now_ms):
         """A host has told the time, in seconds since 1970."""
+        self._see(now_ms)
         self.host_s = now_s
-        self.host_at_ms = now_ms
+        self.host_at_ms = self._since_start(now_ms)
         yield '{"time": ' + str(now_s) + "}"

@@ -20,6 +20,9 @@ from gantryguard.profiles.files import read_bytes
 from gantryguard.signing.keyfile import load
 from gantryguard.signing.records import identifier
 from gantryguard.signing.state import write_durably
+from interposer.service.events import BOOT
+
+KEEP = "keep the export, and treat the device as tampered with or broken."
 
 
 def log(
@@ -38,6 +41,9 @@ def log(
     """
     if seal and not key:
         raise UserError("A seal needs a key.", remedy="add --key; `gantryguard keys create` makes one.", exit_code=KEY_FILE)
+    if against and not trusted:
+        remedy = "add --trusted with the key file that signed it: anybody can sign with a key of their own."
+        raise UserError("A seal proves nothing without its key.", remedy=remedy, exit_code=KEY_FILE)
     guard = guard_at(port)
     guard.status()
     found = _fetched(guard)
@@ -49,14 +55,15 @@ def log(
         facts = {"identity": found.identity.hex(), "first": found.first, "unwritten": found.unwritten, "records": rows}
         print(json.dumps(facts, sort_keys=True))
     else:
-        _show(found, records, Labels(guard.names()), last)
+        _show(found, records, Labels(guard.names()), str(guard.status().get("package_digest", "")), last)
+    if found.fault:
+        raise UserError(f"Records are missing: {found.fault}.", remedy=KEEP, exit_code=LOG)
     bad = [record for record in records if record.fault]
     if bad:
         what = f"{len(bad)} of {len(records)} records: the first, number {bad[0].values.get('number', '?')}, {bad[0].fault}"
-        remedy = "keep the export, and treat the device as tampered with or broken."
-        raise UserError(f"The chain does not hold ({what}).", remedy=remedy, exit_code=LOG)
-    if against:
-        signed_by = identifier(load(trusted).public) if trusted else None
+        raise UserError(f"The chain does not hold ({what}).", remedy=KEEP, exit_code=LOG)
+    if against and trusted:
+        signed_by = identifier(load(trusted).public)
         newer = logs.compare(found, read_bytes(against).decode(errors="replace"), signed_by)
         typer.echo(f"complete: everything that {against} saw is there, and {newer} newer records", err=as_json)
     if seal:
@@ -70,9 +77,17 @@ def _fetched(guard: Guard) -> logs.Log:
         return logs.fetch(guard, lambda done: progress.update(task, completed=done))
 
 
-def _show(found: logs.Log, records: list[logs.Record], labels: Labels, last: int) -> None:
-    for record in records[-last:] if last else records:
-        print(_line(record, labels))
+def _show(found: logs.Log, records: list[logs.Record], labels: Labels, package: str, last: int) -> None:
+    """`labels`: names of the package with this digest; what another one was running for is told in numbers."""
+    lines = []
+    known = Labels("")
+    for record in records:
+        values = record.values
+        if values and values["kind"] == BOOT:
+            known = labels if any(values["digest"]) and package.startswith(values["digest"].hex()) else Labels("")
+        lines.append(_line(record, known))
+    for line in lines[-last:] if last else lines:
+        print(line)
     kept = f"{len(records)} records, from number {found.first}" if records else "no record"
     print(f"{kept}; {found.unwritten} more wait to be written; device {found.identity.hex()}")
 

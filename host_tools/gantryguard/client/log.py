@@ -18,11 +18,13 @@ from gantryguard.signing.records import identifier
 from gantryguard.signing.signer import Signer
 from interposer.core import journal
 from interposer.core.lms import verify
+from interposer.hal.segments import MOST_SEGMENTS
 from interposer.service.events import KINDS
 from interposer.service.export import SEGMENT_SHIFT
 
 SEAL_FORMAT = "gantryguard-log-head-1"
 MOST_TRIES = 5
+FULL = MOST_SEGMENTS - 1  # segments are there between the end of the oldest and the beginning of a new one
 KIND_NAMES = {**dict(enumerate(KINDS)), journal.LOST: "lost"}
 
 Say = Callable[[float], None]
@@ -64,6 +66,16 @@ class Log:
         """Number of the oldest record that is kept."""
         begun = journal.read_header(self.segments[0].header) if self.segments else None
         return int(begun[0]) if begun else 1
+
+    @property
+    def fault(self) -> str:
+        """What is wrong with where the log begins; "" where it is the start, or so full that the oldest records had to go."""
+        begun = journal.read_header(self.segments[0].header) if self.segments else None
+        if begun is None or begun[1] == journal.beginning(self.identity) or len(self.segments) >= FULL:
+            return ""
+        return (
+            f"its first record is number {begun[0]}, and a device drops old ones only where it keeps {MOST_SEGMENTS} segments"
+        )
 
     def records(self) -> list[Record]:
         """Every record, oldest first, checked against the one before it."""
@@ -109,12 +121,13 @@ def _walk(log: Log) -> Iterator[Record]:
         first, before = begun
         fault = ""
         if link is None:
-            if first == 1 and before != journal.beginning(log.identity):
+            begins = before == journal.beginning(log.identity)
+            expected = 1 if begins else first
+            if first == 1 and not begins:
                 fault = "does not begin this device's log"
         elif before != link:
             fault = "does not follow the segment before"
         link = before
-        expected = expected or first
         for at in range(0, len(segment.records), journal.RECORD_BYTES):
             record = _record(segment.records[at : at + journal.RECORD_BYTES], link, expected, fault)
             yield record
@@ -157,8 +170,9 @@ def head_of(log: Log) -> dict[str, Any]:
     """What is signed of a log: whose it is, the number and the link of its newest record. Raises UserError (exit 30)."""
     records = log.records()
     bad = next((record for record in records if record.fault), None)
-    if bad or not records:
+    if bad or log.fault or not records:
         what = f"Record {bad.values.get('number', '?')} {bad.fault}." if bad else "The log is empty."
+        what = f"Records are missing: {log.fault}." if log.fault else what
         raise UserError(what, remedy="a head of such a log is worth nothing: find out what happened.", exit_code=LOG)
     last = records[-1]
     return {
@@ -176,10 +190,10 @@ def seal(log: Log, signer: Signer) -> str:
     return json.dumps(head | signed, indent=1) + "\n"
 
 
-def compare(log: Log, text: str, trusted: bytes | None) -> int:
+def compare(log: Log, text: str, trusted: bytes) -> int:
     """Check that a log contains everything that a signed head saw; how many records are newer.
 
-    `trusted`: identifier of the key that has to have signed, or None for any. Raises UserError (exit 26 for the signature, 30).
+    `trusted`: identifier of the key that has to have signed. Raises UserError (exit 26 for the signature, 30).
     """
     try:
         head = json.loads(text)
@@ -188,7 +202,7 @@ def compare(log: Log, text: str, trusted: bytes | None) -> int:
         is_head = head["format"] == SEAL_FORMAT
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError("This is no signed head.", remedy="give a file that --seal has written.", exit_code=LOG) from error
-    if not is_head or (trusted is not None and identifier(public) != trusted) or not verify(public, _message(head), signature):
+    if not is_head or identifier(public) != trusted or not verify(public, _message(head), signature):
         remedy = "give the head as it was written, and --trusted as the key that signed it."
         raise UserError("The head is not signed by this key.", remedy=remedy, exit_code=NOT_SIGNED)
     if head["identity"] != log.identity.hex():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from gantryguard.profiles.names import Names, read_names
@@ -25,14 +26,15 @@ class Labels:
         """Name of a command."""
         if index < 0:
             return "unknown command"
-        return self._names.commands[index] if self._names else f"command {index}"
+        commands = self._names.commands if self._names else ()
+        return commands[index] if index < len(commands) else f"command {index}"
 
     def limit(self, line: int) -> str:
         """Name of a limit and its plain words, by its line in the names section."""
-        if self._names is None:
+        if self._names is None or not 0 <= line < len(self._names.lines):
             return f"limit {line}"
-        _, name, why = self._names.lines[line]
-        return f"{name}: {why}"
+        cells = self._names.lines[line]
+        return f"{cells[1]}: {cells[2]}" if len(cells) == 3 else f"limit {line}"
 
     def value(self, slot: int, raw: int) -> str:
         """A field's value with its name and unit."""
@@ -48,6 +50,11 @@ def reason_text(code: int) -> str:
     return f"{reason_name(code)} ({TEXTS[code][1]})" if code in TEXTS else reason_name(code)
 
 
+def _called(names: Sequence[str], code: int) -> str:
+    """The name of a number, or the number where a damaged record or a newer guard has one without."""
+    return names[code] if 0 <= code < len(names) else str(code)
+
+
 def describe_event(event: dict[str, Any], labels: Labels) -> str:
     """One event as one line."""
     at = f"{event['at_ms'] / 1000:10.3f} s  "
@@ -58,10 +65,10 @@ def describe_event(event: dict[str, Any], labels: Labels) -> str:
     if kind == "lost":
         return at + f"{event['extra']} records were lost before this one"
     if kind == "update":
-        step = UPDATE_STEPS[event["extra"]]
+        step = UPDATE_STEPS.get(event["extra"], f"step {event['extra']}")
         return at + f"update  {step}: " + (f"counter {event['value']}" if event["reason"] == NONE else reason)
     if kind == "state":
-        return at + f"state   {STATES[event['extra']]}: {reason}"
+        return at + f"state   {_called(STATES, event['extra'])}: {reason}"
     if kind == "bad_frame":
         return at + f"dropped {event['extra']} x {reason}"
     if kind == "proposal":
@@ -71,7 +78,7 @@ def describe_event(event: dict[str, Any], labels: Labels) -> str:
 
 
 def _describe_verdict(event: dict[str, Any], labels: Labels) -> str:
-    line = f"{VERDICTS[event['verdict']]:7} {labels.command(event['command'])}: {reason_text(event['reason'])}"
+    line = f"{_called(VERDICTS, event['verdict']):7} {labels.command(event['command'])}: {reason_text(event['reason'])}"
     if event["blamed"] >= 0:
         line += f"; blamed: {labels.value(event['blamed'], event['value'])}"
     if event["threshold"] >= 0:

@@ -72,7 +72,7 @@ class Link:
     held_reply: int
     refused_reply: int
     reason_slot: int
-    rest: tuple[int, int]  # slot of the gantry's state, or -1, and the values at which it rests, one bit each
+    rest: tuple[int, int, int]  # slot of the gantry's state, the values at which it rests (a bit each), the reply that has it
     root: Entry
 
     def find(self, name: str, entry: Entry, key: str) -> Command:
@@ -253,21 +253,23 @@ def _replies(root: Entry, commands: Mapping[str, Command], vector: Vector) -> tu
     return indices[0], indices[1], reason.slot
 
 
-def _rest(root: Entry, commands: Mapping[str, Command], vector: Vector) -> tuple[int, int]:
-    """Where the gantry says that nothing moves or radiates; (-1, 0) for a link on which it does not."""
+def _rest(root: Entry, commands: Mapping[str, Command], vector: Vector) -> tuple[int, int, int]:
+    """Where the gantry says that nothing moves or radiates; (-1, 0, -1) for a link on which it does not."""
     if not root.has("rest"):
-        return -1, 0
+        return -1, 0, -1
     entry = root.child("rest")
     field = vector.find(entry.text("field"), entry, "field")
-    if not any(field is sent.quantity for command in commands.values() if not command.is_forward for sent in command.fields):
-        entry.fail("field", f"names {field.name}, which the gantry never sends", "name a field of its status.")
+    replies = [command for command in commands.values() if not command.is_forward]
+    telling = [reply.index for reply in replies if any(field is sent.quantity for sent in reply.fields)]
+    if len(telling) != 1:
+        entry.fail("field", f"names {field.name}, which {len(telling)} replies have", "name a field that one reply alone has.")
     bits = 0
     for name in entry.words("values"):
         if not 0 <= field.codes.get(name, -1) < REST_VALUES:
             entry.fail("values", f"holds {name!r}", f"use {', '.join(field.codes) or 'a field with named values'}.")
         bits |= 1 << field.codes[name]
     entry.done()
-    return field.slot, bits
+    return field.slot, bits, telling[0]
 
 
 def command_words(command: Command, first_field: int, spans: Mapping[str, tuple[int, int]], nets: int, name: int) -> list[int]:

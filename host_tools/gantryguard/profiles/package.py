@@ -196,7 +196,7 @@ def _params(compiled: Compiled, nets: int, tables: NetTables) -> list[int]:
     words[core.P_BAUD] = compiled.link.baud
     words[core.P_HELD_REPLY], words[core.P_REFUSED_REPLY] = compiled.link.held_reply, compiled.link.refused_reply
     words[core.P_REASON_SLOT] = compiled.link.reason_slot
-    words[core.P_REST_SLOT], words[core.P_REST_VALUES] = compiled.link.rest
+    words[core.P_REST_SLOT], words[core.P_REST_VALUES], words[core.P_REST_COMMAND] = compiled.link.rest
     words[core.P_VALUES] = len(compiled.vector)
     words[core.P_FIELDS] = len(compiled.vector.of_kind("field"))
     words[core.P_STATES] = len(compiled.vector.of_kind("memory"))
