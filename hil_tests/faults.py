@@ -110,8 +110,8 @@ NO_FAULT = 200  # a sequence number that chooses none
 
 
 def provoke(guard: Guard, number: int) -> None:
-    """Begin to send what reaches every callback: a pass, a hold by a network with its proposal, a request, a frame that breaks
-    off, a stop that ends the hold, a block with its reply."""
+    """Begin to send what reaches every callback: a pass, time to write the log, a hold by a network with its proposal, a request,
+    a frame that breaks off, a stop that ends the hold, a block with its reply."""
     pico = guard.pico
     guard.sequence = number - 1
     pico.console_in.send(guard.frame("keep_alive"))  # the first frame may have any number: this one chooses the fault
@@ -122,7 +122,7 @@ def provoke(guard: Guard, number: int) -> None:
         guard.frame("stop"),
         guard.frame("keep_alive", step=100),
     )
-    for at_ms, frame in zip((20, 40, 190, 250, 280), rest, strict=True):
+    for at_ms, frame in zip((620, 640, 790, 850, 880), rest, strict=True):
         pico.clock.call_at(pico.now_ns + at_ms * MS, partial(pico.console_in.send, frame))
     pico.clock.call_at(pico.now_ns + 5 * MS, partial(pico.gantry_in.send, guard.profile.encode("status", 1, {})))
-    pico.clock.call_at(pico.now_ns + 70 * MS, lambda: pico.maintenance.send(b"status\n"))
+    pico.clock.call_at(pico.now_ns + 670 * MS, lambda: pico.maintenance.send(b"status\n"))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from faults import CALLBACKS, KINDS, NO_FAULT, patch, provoke
 from guard import OPEN_WITHIN_NS, Guard
+from test_audit_log_on_device import rest
 
 from gantryguard.client import log as logs
 from gantryguard.client.maintenance import Guard as Client
@@ -17,7 +18,6 @@ from interposer.core import reasons
 from interposer.core.journal import LOST
 from interposer.service.events import BOOT
 
-WRITTEN_NS = 700 * MS
 RESTART_NS = 4000 * MS  # boot, and the answer to what was asked meanwhile
 
 
@@ -30,7 +30,7 @@ def faulty(micropython_uf2: Path, ct: Profile) -> Guard:
 def fail(guard: Guard, number: int) -> tuple[int, int]:
     """Provoke fault `number`; times of the fault and of the open contact."""
     provoke(guard, number)
-    assert guard.run_until(lambda: not guard.pico.relay.closed, 1500), "the fault never came"
+    assert guard.run_until(lambda: not guard.pico.relay.closed, 2500), "the fault never came"
     opened = guard.times(trace.CONTACT, 0)[-1]
     return guard.verdicts[-1], opened
 
@@ -60,7 +60,7 @@ def test_a_crash_must_be_acknowledged(faulty: Guard) -> None:
     """And it is in the log, with how much was not written before it."""
     assert told_after(faulty, len(CALLBACKS) + list(KINDS).index("ZeroDivisionError")) == "ZeroDivi"
     must_be_acknowledged(faulty)
-    faulty.pico.run_for(WRITTEN_NS)
+    rest(faulty)
     records = [record.values for record in logs.fetch(Client(faulty), lambda _done: None).records()]
     boot = next(values for values in records if values["boot"] == 2 and values["kind"] == BOOT)
     assert boot["reason"] == reasons.CRASH
