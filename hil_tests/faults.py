@@ -110,8 +110,8 @@ NO_FAULT = 200  # a sequence number that chooses none
 
 
 def provoke(guard: Guard, number: int) -> None:
-    """Begin to send what reaches every callback: a pass, time to write the log, a hold by a network and its proposal, a request,
-    a frame that breaks off, a stop that ends the hold, a block with its reply."""
+    """Begin to send what reaches every callback: a pass, time to write the log, a hold by a network and its proposal, a
+    request, a frame that breaks off, a stop that ends the hold, a block with its reply."""
     pico = guard.pico
     guard.sequence = number - 1
     pico.console_in.send(guard.frame("keep_alive"))  # the first frame may have any number: this one chooses the fault

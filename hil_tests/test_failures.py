@@ -68,10 +68,9 @@ def test_a_crash_must_be_acknowledged(faulty: Guard) -> None:
 
 
 @pytest.mark.forked
-@pytest.mark.parametrize("callback", ["service.maintenance.Maintenance.pump", "service.status.Status._running"])
-def test_a_crash_is_told_wherever_it_happened(faulty: Guard, callback: str) -> None:
+def test_a_crash_is_told_wherever_it_happened(faulty: Guard) -> None:
     """Also in the maintenance port's turn, the only one in which the heap is not locked."""
-    assert told_after(faulty, CALLBACKS.index(callback)) == "ValueErr"
+    assert told_after(faulty, CALLBACKS.index("service.status.Status._running")) == "ValueErr"
 
 
 def told_after(guard: Guard, number: int) -> str:

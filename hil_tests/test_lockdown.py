@@ -63,15 +63,6 @@ def test_no_keystroke_stops_a_guard_that_runs(guard: Guard, trick: str) -> None:
     assert guard.ask("status")["state"] == 0
 
 
-def test_no_keystroke_stops_a_guard_that_starts(micropython_uf2: Path, ct: Profile) -> None:
-    guard = Guard(micropython_uf2, ct, usb=True)
-    pester(guard, 1500)
-    guard.boot()
-    assert guard.pico.maintenance.connected
-    assert silent(guard)
-    assert guard.times(trace.RESET, 2) == []
-
-
 def test_no_keystroke_catches_a_guard_that_cannot_start(micropython_uf2: Path, ct: Profile) -> None:
     guard = Guard(micropython_uf2, ct, usb=True, extra={"interposer/bridge.mpy": None})
     pester(guard, 2000, b"\x03" + PROOF + b"\r\n")
@@ -80,8 +71,8 @@ def test_no_keystroke_catches_a_guard_that_cannot_start(micropython_uf2: Path, c
     assert guard.times(trace.RELAY_DRIVE, 1) == []
 
 
-def test_the_service_strap_gives_the_repl_with_the_relay_open(micropython_uf2: Path, ct: Profile) -> None:
-    """Once power comes with the strap in place; afterwards the guard runs again, and its log tells of it."""
+def test_the_strap_gives_the_repl_and_without_it_no_keystroke_stops_a_start(micropython_uf2: Path, ct: Profile) -> None:
+    """Once power comes with the strap in place, the relay open; afterwards the guard runs again, and its log tells of it."""
     guard = Guard(micropython_uf2, ct, usb=True)
     guard.pico.strap()
     assert guard.run_until(lambda: b">>>" in guard.pico.maintenance.data, 2000)
@@ -92,7 +83,12 @@ def test_the_service_strap_gives_the_repl_with_the_relay_open(micropython_uf2: P
     assert guard.pico.lamp_green
     assert guard.send(guard.frame("keep_alive")) == b""
     guard.pico = EmulatedPico(guard.pico.flash.content(), load_board(), baud=115200, usb=True)
+    pester(guard, 1500)
     guard.boot()
+    assert guard.pico.maintenance.connected
+    assert silent(guard)
+    assert guard.times(trace.RESET, 2) == []
+    guard.exchange(b"\nstatus\n")  # ends the line of all these keystrokes
     assert guard.send(alive := guard.frame("keep_alive")) == alive
     rest(guard)
     log = logs.fetch(Client(guard), lambda _done: None)
