@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from functools import partial
 
 from gantryguard.errors import UserError
@@ -43,9 +44,15 @@ def _say(line: str) -> None:
     sys.stdout.flush()
 
 
+COMMANDS: dict[str, Callable[[], None]] = {
+    "--check": check,
+    "--check-trained": partial(check, trained=True),
+    "--write": write,
+}
+
 if __name__ == "__main__":
     try:
-        {"--check": check, "--check-trained": partial(check, trained=True), "--write": write}[sys.argv[1]]()
+        COMMANDS[sys.argv[1]]()
     except UserError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(error.exit_code)

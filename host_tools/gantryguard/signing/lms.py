@@ -2,7 +2,7 @@
 
 Derivation as in appendix A of the RFC. Which one-time key is the next is the business of `keyfile.py`: nothing here remembers.
 Of many randomisers the signer takes that which leaves a verifier the fewest steps: a device checks such a signature in two
-thirds of the time, and whoever does not have the seed can foresee it no better than any other (docs/adr/0011-signed-packages.md).
+thirds of the time, and without the seed nobody can foresee which it will be (docs/adr/0011-signed-packages.md).
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class LmsKey:
         return b"".join((leaf, chain, randomiser, *ends, tree, *path))
 
     def _randomised(self, leaf: bytes, message: bytes) -> tuple[bytes, bytes]:
-        """The randomiser, and the hash of the message with it: that with the largest sum of digits, so with chains walked far."""
+        """The randomiser, and the hash of the message with it: that with the largest sum of digits."""
         secret = self._derived(leaf, RANDOMISER)
         prefix = self.identifier + leaf + core.D_MESSAGE
         best = (-1, b"", b"")
