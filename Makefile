@@ -8,7 +8,7 @@ STAMP := $(VENV)/.ready
 export PYTHONHASHSEED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bench fuzz release test test-full checks lint types gen-check gen-check-trained gen clean
+.PHONY: help setup demo bench fuzz mutants release test test-full checks lint types gen-check gen-check-trained gen clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ bench: setup ## measure latencies and stages into docs/performance.json, .png an
 	@$(BIN)/python -m gantryguard.profiles.docs --write
 
 FUZZ_RUNS ?= 200000
+mutants: setup ## mutation testing of what decides whether a package is believed (half an hour)
+	@$(BIN)/python host_tools/mutation/mutants.py
+
 fuzz: setup ## coverage-guided fuzzing of what reads a package (some minutes)
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt --editable '.[dev,fuzz]'
 	@$(BIN)/python host_tools/fuzz/packages.py -atheris_runs=$(FUZZ_RUNS) -verbosity=0 -print_final_stats=1

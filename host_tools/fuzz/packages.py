@@ -1,9 +1,9 @@
 """Coverage-guided fuzzing of what reads a package before it is believed: parser, digest, root records, signatures.
 
     make fuzz            # 200,000 runs; FUZZ_RUNS=... for more
-Inputs are packages that the fuzzer changed. The first byte says whether the digest is made to fit, as a forger would, and
-whether signatures are asked for: without them the fuzzer gets as far as the tables. No input that was not signed may be
-believed, none may raise, and none may make the reader take more memory than MOST_HEAP_BYTES.
+Inputs are packages that the fuzzer changed. The first byte says whether the digest is made to fit, as a forger would. No input
+that was not signed may be believed, none may raise, and none may make the reader take more memory than MOST_HEAP_BYTES.
+Tables are read only of what is signed; what they may say is tested by `test_profiles_package.py`.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["interposer.core.package", "interposer.core.trust", "interposer.core.lms"]):
-    from gantryguard.reasons import reason_name
+    from interposer.core import package, reasons, trust
+
 from gantryguard import paths
+from gantryguard.reasons import reason_name
 from gantryguard.signing import development
-from interposer.core import package, reasons, trust
 
 MOST_HEAP_BYTES = 400_000  # of CPython, whose objects are larger than the device's
-FITS, UNASKED = 1, 2  # bits of the first byte
+FITS = 1  # bit of the first byte
 CORPUS = paths.BUILD / "fuzz"
 SIGNED = (paths.MODELS / "ct" / "package.bin").read_bytes()
 BODY_BYTES = int.from_bytes(SIGNED[8:12], "little")
@@ -42,13 +43,12 @@ def test_one(data: bytes) -> None:
     blob = resealed(data[1:]) if data[0] & FITS else data[1:]
     tracemalloc.reset_peak()
     before = tracemalloc.get_traced_memory()[0]
-    asked = None if data[0] & UNASKED else trust.Trust(trust.Root(ROOT), 0)
-    reason = package.Package(blob, "pico", asked).reason
+    reason = package.Package(blob, "pico", trust.Trust(trust.Root(ROOT), 0)).reason
     taken = tracemalloc.get_traced_memory()[1] - before
     runs[reason] = runs.get(reason, 0) + 1
     if taken > MOST_HEAP_BYTES:
         raise MemoryError(f"{taken} bytes for {len(blob)}")
-    if reason == reasons.NONE and not data[0] & UNASKED and blob[:BODY_BYTES] != SIGNED[:BODY_BYTES]:
+    if reason == reasons.NONE and blob[:BODY_BYTES] != SIGNED[:BODY_BYTES]:
         raise AssertionError("a package that nobody signed was believed")
 
 
@@ -58,7 +58,7 @@ def seeds(folder: Path) -> None:
     small = SIGNED[: package.HEADER_BYTES + package.ENTRY_BYTES * len(package.SECTIONS)]
     starts = {"whole": SIGNED, "unsigned": SIGNED[:BODY_BYTES], "tables": small, "tail": small + SIGNED[BODY_BYTES:]}
     for name, blob in starts.items():
-        for choice in (0, FITS, FITS | UNASKED):
+        for choice in (0, FITS):
             (folder / f"{name}{choice}").write_bytes(bytes((choice,)) + blob)
 
 

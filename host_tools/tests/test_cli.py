@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import pty
@@ -17,6 +18,7 @@ from gantryguard.cli.main import app, main
 from gantryguard.client.report import Labels, describe_event, describe_status, reason_text
 from gantryguard.profiles.profile import Profile
 from gantryguard.reasons import TEXTS
+from gantryguard.signing.trusting import EPOCH
 from interposer.core import reasons
 
 
@@ -134,15 +136,20 @@ def test_status_is_told_in_words(ct: Profile) -> None:
     labels = Labels(ct.package.table("names").decode())
     status: dict[str, Any] = {
         "state": 3, "reason": reasons.NO_PACKAGE, "last_reset": reasons.CRASH, "crash": "ValueErr", "firmware": "0.1.0",
-        "micropython": "1.25.0", "uptime_ms": 1234,
+        "micropython": "1.25.0", "uptime_ms": 1234, "refusal": reasons.UPDATE_SILENT, "on_trial": True,
     }  # fmt: skip
-    assert describe_status(status, labels)[0] == "state         FAULT"
+    today = datetime.date(2026, 11, 26)
+    lines = describe_status(status, labels, today)
+    assert lines[0] == "state         FAULT"
+    assert f"last refusal  {reason_text(reasons.UPDATE_SILENT)}" in lines
+    assert any("to be confirmed" in line for line in lines)
     status |= {
-        "package": "ct", "package_counter": 1, "package_digest": "ab" * 32, "mode": 1,
+        "package": "ct", "package_counter": 1, "package_issued": (today - EPOCH).days - 12, "package_digest": "ab" * 32, "mode": 1,
         "relay_closed": False, "relay_agrees": False,
         "verdicts": [5, 1, 2], "released": 1, "bad_frames": {"2": 7}, "reasons": {"22": 9}, "proposal": [ct.slot("ma"), 200],
     }  # fmt: skip
-    text = "\n".join(describe_status(status, labels))
+    text = "\n".join(describe_status(status, labels, today))
+    assert "12 days old" in text
     assert "CONTACT DISAGREES" in text
     assert f"7 x {reason_text(reasons.BAD_CHECK)}" in text
     assert "ma 200 mA" in text

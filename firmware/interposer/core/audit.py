@@ -1,4 +1,4 @@
-"""Rule 7 of `package.py`: every index of every table points inside what it indexes, before anything is built from it.
+"""Rule 13 of `package.py`: every index of every table points inside what it indexes, before anything is built from it.
 
 Also: row programs end and stay in bounds, networks read only rows clamped to 0..127, layers fit the widest buffer, weights and
 biases lie in their sections, shifts are sane, written frames fit their buffers. Other values are the compiler's business: a

@@ -308,7 +308,7 @@ class Codec:
         self.buffer = bytearray(self.framing[F_MAX])
         self.sequence_at = self.framing[F_SEQUENCE_AT]
         self.found = array("i", bytes(4 * FOUND_WORDS))
-        self.command = self.bad_slot = -1
+        self.command = -1
 
     def sequence_of(self, frame):
         """The frame's sequence number, or -1 where the link has none."""
@@ -317,12 +317,11 @@ class Codec:
     def read(self, frame, length, values):
         """Find the command of an intact frame and read its fields into `values`; returns a reason.
 
-        `command` is its index, or -1; `bad_slot` the slot of a field that is out of its range, or -1.
+        `command` is its index, or -1.
         """
         found = self.found
         reason = decode(frame, length, self.framing, self.index_of, self.commands, self.fields, self.ranges, values, found)
         self.command = found[FOUND_COMMAND]
-        self.bad_slot = found[FOUND_SLOT]
         return reason
 
     def write(self, command, sequence, values):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import time
 from typing import Annotated, Any
@@ -44,7 +45,7 @@ def status(port: Port = None, as_json: Json = False) -> None:
         print(json.dumps(answer, sort_keys=True))
         return
     labels = Labels(guard.names() if answer.get("proposal") else "")  # the names are the longest answer of all
-    for line in describe_status(answer, labels):
+    for line in describe_status(answer, labels, datetime.date.today()):
         print(line)
 
 

@@ -99,7 +99,7 @@ def rotate(
     output: Output,
     reset_counter: Annotated[int | None, typer.Option(help="Set the devices' security counter to this.")] = None,
 ) -> None:
-    """Make the next root record: the keys named here replace the old ones. Carry it to devices with `package sign --root`."""
+    """Make the next root record: the keys named here replace the old ones. Carry it to devices with `package sign --carry`."""
     _not_there(output)
     before = load_root(old)
     thresholds = before.thresholds

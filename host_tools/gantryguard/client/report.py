@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Sequence
 from typing import Any
 
 from gantryguard.profiles.names import Names, read_names
 from gantryguard.reasons import TEXTS, VERDICTS, reason_name
+from gantryguard.signing.trusting import age_note
 from interposer.core.reasons import NONE
 from interposer.service import events
 
@@ -88,8 +90,8 @@ def _describe_verdict(event: dict[str, Any], labels: Labels) -> str:
     return line
 
 
-def describe_status(status: dict[str, Any], labels: Labels) -> list[str]:
-    """The whole status, a line each."""
+def describe_status(status: dict[str, Any], labels: Labels, today: datetime.date) -> list[str]:
+    """The whole status, a line each; `today` gives the age of the package."""
     lines = [
         f"state         {STATES[status['state']]}",
         f"reason        {reason_text(status['reason'])}",
@@ -97,11 +99,16 @@ def describe_status(status: dict[str, Any], labels: Labels) -> list[str]:
         f"firmware      {status['firmware']} on MicroPython {status['micropython']}",
         f"up            {status['uptime_ms'] / 1000:.1f} s",
     ]
+    if status["refusal"] != NONE:
+        lines.append(f"last refusal  {reason_text(status['refusal'])}")
+    if status["on_trial"]:
+        lines.append("on trial      the package waits to be confirmed")
     if "package" not in status:
         return lines
+    age = age_note(status["package_issued"], today)
     passed, held, blocked = status["verdicts"]
     lines += [
-        f"package       {status['package']} counter {status['package_counter']} {status['package_digest'][:16]}",
+        f"package       {status['package']} counter {status['package_counter']} {status['package_digest'][:16]}{age and ', ' + age}",
         f"mode          {MODES[status['mode']]}",
         f"relay         {'closed' if status['relay_closed'] else 'open'}"
         + ("" if status["relay_agrees"] else ", CONTACT DISAGREES"),

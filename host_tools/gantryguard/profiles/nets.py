@@ -42,8 +42,3 @@ class TrainedNet:
     def macs(self) -> int:
         """Multiplications of one inference."""
         return sum(layer.weights.size for layer in self.layers)
-
-    @property
-    def weight_bytes(self) -> int:
-        """Bytes of the weights, without biases."""
-        return self.macs

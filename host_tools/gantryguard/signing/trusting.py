@@ -14,8 +14,6 @@ from interposer.core.package import Package
 from interposer.core.reasons import NONE
 from interposer.core.trust import Root, Trust
 
-SOON_DAYS = 30
-
 
 def load_root(path: Path) -> Root:
     """A root record from a file. Raises UserError (exit 20, 22)."""
