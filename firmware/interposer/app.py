@@ -1,7 +1,7 @@
 """The guard itself: wires the decision core to ports, relay, lamps, keys and the maintenance port, and runs the loop.
 
-The loop runs with the heap locked; only the maintenance port's turn and the writing of the log unlock it. So an allocation on the way of a frame
-cannot go unnoticed: it would raise, and every exception ends with the relay open and a reset.
+The loop runs with the heap locked; only the maintenance port's turn and the writing of the log unlock it. So an allocation on
+the way of a frame cannot go unnoticed: it would raise, and every exception ends with the relay open and a reset.
 """
 
 import gc

@@ -144,7 +144,8 @@ def test_status_is_told_in_words(ct: Profile) -> None:
     assert f"last refusal  {reason_text(reasons.UPDATE_SILENT)}" in lines
     assert any("to be confirmed" in line for line in lines)
     status |= {
-        "package": "ct", "package_counter": 1, "package_issued": (today - EPOCH).days - 12, "package_digest": "ab" * 32, "mode": 1,
+        "package": "ct", "package_counter": 1, "package_issued": (today - EPOCH).days - 12,
+        "package_digest": "ab" * 32, "mode": 1,
         "relay_closed": False, "relay_agrees": False,
         "verdicts": [5, 1, 2], "released": 1, "bad_frames": {"2": 7}, "reasons": {"22": 9}, "proposal": [ct.slot("ma"), 200],
     }  # fmt: skip

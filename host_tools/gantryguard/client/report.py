@@ -106,9 +106,10 @@ def describe_status(status: dict[str, Any], labels: Labels, today: datetime.date
     if "package" not in status:
         return lines
     age = age_note(status["package_issued"], today)
+    digest = status["package_digest"][:16]
     passed, held, blocked = status["verdicts"]
     lines += [
-        f"package       {status['package']} counter {status['package_counter']} {status['package_digest'][:16]}{age and ', ' + age}",
+        f"package       {status['package']} counter {status['package_counter']} {digest} {age}".rstrip(),
         f"mode          {MODES[status['mode']]}",
         f"relay         {'closed' if status['relay_closed'] else 'open'}"
         + ("" if status["relay_agrees"] else ", CONTACT DISAGREES"),
