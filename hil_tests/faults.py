@@ -24,7 +24,7 @@ METHODS = {
     "core.suggestion.Suggestion": "start step",
     "hal.panel.Keys": "read",
     "hal.panel.Lamp": "show",
-    "hal.ports.Port": "has_lost room transmit finish",
+    "hal.ports.Port": "has_lost room is_behind transmit finish",
     "hal.relay.Relay": "agrees settle",
     "hal.wake.Wake": "arm_timer ioctl",
     "service.events.Events": "add add_frame",

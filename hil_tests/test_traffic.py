@@ -87,6 +87,21 @@ def test_both_directions_at_once(stage: Stage) -> None:
 
 
 @pytest.mark.forked
+@pytest.mark.parametrize("first", ["scan_parameters", "keep_alive"])
+def test_what_waits_behind_a_frame_that_is_leaving_leaves_with_it(guard: Guard, first: str) -> None:
+    """A stop right after a longer frame, and then silence: nothing that comes later has to push it on."""
+    context = guard.frame("exam_context", CONTEXT)
+    assert guard.send(context, 100) == context
+    frames = (technique(guard) if first == "scan_parameters" else guard.frame(first)) + guard.frame("stop")
+    assert guard.send(frames, 20) == frames
+    status = guard.profile.encode("status", 0, {})
+    before = len(guard.pico.console_out.arrivals)
+    guard.pico.gantry_in.send(6 * status)
+    guard.pico.run_for(40 * MS)
+    assert bytes(arrival.byte for arrival in guard.pico.console_out.arrivals[before:]) == 6 * status
+
+
+@pytest.mark.forked
 def test_noise_is_dropped_counted_and_survived(guard: Guard) -> None:
     good = guard.frame("keep_alive")
     spoilt = bytearray(guard.frame("keep_alive"))

@@ -183,6 +183,8 @@ class Bridge:
             pause_us = 0
             if wanted != SOME:
                 self._give_up(wanted, now)
+        if pause_us and (self.gantry.is_behind() or self.console.is_behind()):
+            pause_us = LAST_BYTE_US  # what waits behind a frame that is leaving must not wait for the next one to come
         changed = self.gate.state != self.shown
         late_ms = elapsed(now, self.tended_at)
         if late_ms < TEND_MS and not changed:

@@ -209,6 +209,7 @@ def carry(block: ptr32, works, now: int, way: int, is_blocked: int, near: int, g
 
     A frame of which at most `near` bytes are missing is waited for here, awake, so that its verdict begins with its last byte.
     """
+    room = works[2]
     clock = ptr32(block[K_CLOCK])
     began = clock[0]
     turn_us = gap_ms * TURN_OF_GAP_US
@@ -229,4 +230,6 @@ def carry(block: ptr32, works, now: int, way: int, is_blocked: int, near: int, g
             return carried
         if not near:
             return carried
+        room(ptr32(block[K_TO_GANTRY]))  # what waits behind a frame that is leaving
+        room(ptr32(block[K_TO_CONSOLE]))
     return carried

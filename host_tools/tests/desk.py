@@ -70,6 +70,9 @@ class DeskPort:
     def has_lost(self) -> bool:
         return False
 
+    def is_behind(self) -> bool:
+        return False
+
     def room(self) -> int:
         return ROOM
 

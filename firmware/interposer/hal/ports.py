@@ -77,6 +77,13 @@ def room(sender: ptr32) -> int:
 
 
 @micropython.viper
+def is_behind(sender: ptr32) -> int:
+    """Whether bytes still wait for the channel to end what it was given before: somebody has to ask again soon."""
+    room(sender)
+    return sender[T_HEAD] - sender[T_HANDED]
+
+
+@micropython.viper
 def transmit(sender: ptr32, source: ptr8, start: int, count: int):
     """Send `source[start:start + count]`, for which there has to be room."""
     mask = sender[T_MASK]
@@ -196,6 +203,10 @@ class Port:
     def room(self):
         """As the function of that name."""
         return room(self.sender)
+
+    def is_behind(self):
+        """As the function of that name."""
+        return is_behind(self.sender)
 
     def transmit(self, source, start, count):
         """As the function of that name."""
