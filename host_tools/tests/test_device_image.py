@@ -64,6 +64,7 @@ def test_only_the_device_s_own_files_go_in(firmware: Path, board: Board) -> None
         "interposer/app.mpy",
         "interposer/hal/__init__.mpy",
         "interposer/hal/board_record.mpy",
+        "log/note",
         "main.py",
         "package.bin",
     ]
