@@ -53,11 +53,23 @@ try:
     from interposer import app
     from interposer.bridge import Bridge
     start = Bridge.start
+    def largest():
+        low, high = 0, gc.mem_free()
+        while high - low > 256:
+            size = (low + high) // 2
+            try:
+                bytearray(size)
+                low = size
+            except MemoryError:
+                high = size
+            gc.collect()
+        return low
     def started(bridge, death, now):
         start(bridge, death, now)
         noting.collect()
         time.sleep_ms(300)
         print("heap", gc.mem_free())
+        print("piece", largest())
         print("peak", noting.most)
         flash = os.statvfs("/")
         print("flash", flash[0] * flash[4])
@@ -82,7 +94,7 @@ try:
     sys.path.append("")
     gc.collect()
     import stages
-    stages.measure(loaded.judge)
+    stages.measure(loaded.judge, loaded.package.table("weights"))
 except BaseException as error:
     print("failed", type(error).__name__, error)
 print("end")
@@ -125,7 +137,7 @@ from interposer.core.network import B_PROGRAMS, LAYER_WORDS, N_LAYER_AT, N_LAYER
 from interposer.core.network_dual_thumb import run
 from interposer.core.network_program import Compiler
 from interposer.core.network_thumb import run_layers
-from interposer.core.verdict import (
+from interposer.core.pipeline import (
     B_COMMANDS, B_CURVES, B_FIELDS, B_FRAMING, B_INDEX, B_LIMITS, B_RANGES, B_RESULT, B_ROWS, B_SESSION, B_TRIAL, judge_frame,
 )
 def us(turn, times, arguments):
@@ -139,7 +151,7 @@ def cycles(turn, *arguments):
     def net(each):
         return us(each, 2 * TIMES, arguments) - us(each, TIMES, arguments)
     return (net(turn) - net(turn_nothing)) * CYCLES_PER_US / TIMES
-def measure(judge):
+def measure(judge, weights):
     engine = judge.network_engine
     for frame in (CONTEXT, PARAMETERS):
         print("judge", judge.judge(frame, len(frame), 0))
@@ -160,9 +172,9 @@ def measure(judge):
     for index in range(len(engine.scores)):
         first = nets[index * NET_WORDS + N_LAYER_AT]
         for number in range(nets[index * NET_WORDS + N_LAYERS]):
-            dual("layer:%d:%d" % (index, number), say, engine.nets, engine.weights, first + number * LAYER_WORDS)
+            dual("layer:%d:%d" % (index, number), say, engine.nets, weights, first + number * LAYER_WORDS)
     made = array("i", (INPUTS, OUTPUTS, 0, LAYER_WORDS, 6, 0, 127, 0)) + array("i", range(OUTPUTS))
-    weights = bytes(i * 7 & 255 for i in range(INPUTS * OUTPUTS))
+    weights = bytes(i * 7 & 255 for i in range(INPUTS * OUTPUTS))  # those of the package are no longer needed
     dual("dual", say, made, weights, 0)
     target = array("i", bytes(4 * OUTPUTS))
     inputs = array("i", range(INPUTS))
@@ -190,8 +202,8 @@ def dual(name, say, nets, weights, layer):
 class Stages:
     """Cycles by stage, kernels with the peers' beside them (`name`, `cycles_per_mac`, `source`), and memory in bytes.
 
-    `memory`: `free_heap` after the start, `peak_heap`, the most that was in use when a collection of the start began, and
-    `free_flash` of the filesystem.
+    `memory`: `free_heap` after the start, `largest_free_piece` of it to 256 bytes, `peak_heap`, the most that was in use when a
+    collection of the start began, and `free_flash` of the filesystem.
     """
 
     stages_cycles: Mapping[str, float]
@@ -213,7 +225,7 @@ def measure_stages(profile: Profile, micropython: Path, verdict_us: float, send_
     room = _run(profile, micropython, {"main.py": ROOM})
     said = _run(profile, micropython, {"main.py": CORE, "stages.mpy": module})
     cycles = {words[1]: float(words[2]) for words in said if words[0] == "cycles"}
-    names = {"heap": "free_heap", "peak": "peak_heap", "flash": "free_flash"}
+    names = {"heap": "free_heap", "piece": "largest_free_piece", "peak": "peak_heap", "flash": "free_flash"}
     memory = {names[words[0]]: int(words[1]) for words in room if words[0] in names}
     if not cycles or len(memory) != len(names):
         raise _unfinished("measured nothing")
