@@ -141,6 +141,21 @@ def test_a_command_that_passes_makes_what_the_gantry_said_before_it_old(guard: G
     assert changes
 
 
+def test_a_stop_that_wakes_the_guard_goes_before_the_log(guard: Guard) -> None:
+    """The loop sleeps for longer than the console has to be quiet: a byte that ends its sleep must not find it writing."""
+    rest(guard)
+    assert guard.send(stop := guard.frame("stop"), 20) == stop, "what the gantry said before is old now"
+    assert guard.send(guard.frame("prepare"), 20) == b""
+    guard.press("cancel", KEY_MS)
+    changes = operations(guard)
+    assert guard.send(alive := guard.frame("keep_alive"), 10) == alive
+    gantry_reports(guard, gantry_state="idle")
+    guard.pico.run_for((REST_MS + 20) * MS)
+    assert changes == []
+    assert guard.send(stop := guard.frame("stop"), 5) == stop
+    assert changes == []
+
+
 def test_a_cut_while_it_is_written_loses_no_more_than_that(guard: Guard) -> None:
     """Every flash operation, three ways: what was written is there, the chain holds, and what is missing is counted.
 

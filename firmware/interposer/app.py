@@ -139,7 +139,7 @@ def _guard(bridge, wake, maintenance, logbook, watchdog):
                     is_quiet = False
         if pause_us != FOR_EVER and bridge.tended_at == tended_at:
             continue
-        is_due = logbook.is_due(time.ticks_ms()) and is_quiet
+        is_due = logbook.is_due(time.ticks_ms()) and is_quiet  # asked every time: it follows the clock, and what waits
         if is_due or maintenance.pending():
             tended_at = bridge.tended_at
             micropython.heap_unlock()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pyhsslms import pyhsslms as independent
 from rfc8554 import BOTTOM_PUBLIC, BOTTOM_SIGNATURE, MESSAGE, TOP_PUBLIC, TOP_SIGNATURE
 
-from gantryguard.signing.lms import SIGNATURES, LmsKey
+from gantryguard.signing.lms import BITS, CHAINS, LAST, SHIFT, SIGNATURES, SIZE, LmsKey
 from interposer.core import lms
 
 SETS = [
@@ -102,6 +102,17 @@ def test_it_breathes_between_the_chains() -> None:
     breaths: list[int] = []
     assert lms.verify(own_key().public(), MESSAGE, own_key().sign(MESSAGE, 9), lambda: breaths.append(1))
     assert len(breaths) == 51
+
+
+def test_a_device_has_few_steps_to_take() -> None:
+    """The signer looks for randomisers that walk the chains far: on average a verifier has half of all steps to do."""
+    for number in range(4):
+        message = bytes((number,)) * 32
+        signature = own_key().sign(message, number)
+        prefix = own_key().identifier + number.to_bytes(4, "big") + lms.D_MESSAGE
+        hashed = hashlib.sha256(prefix + signature[8 : 8 + SIZE] + message)
+        walked = lms.digits(hashed.digest()[:SIZE], BITS, CHAINS, SHIFT)
+        assert sum(LAST - digit for digit in walked) < 0.75 * CHAINS * LAST / 2
 
 
 def test_equal_keys_sign_alike() -> None:
