@@ -21,34 +21,21 @@ from interposer.carry import (
     W_IS_TOLD,
     WATCH_WORDS,
     WHAT_MAY,
+    block_of,
     carry,
     carry_backward,
     look,
 )
 from interposer.core.codec import ALWAYS_PASSES
-from interposer.core.compat import const, elapsed, micropython, pointers
-from interposer.core.gate import (
-    BLOCKING,
-    HOLDING,
-    KEEP,
-    PASSING,
-    REFUSE_HELD,
-    SAY_HELD,
-    SAY_REFUSED,
-    SEND,
-    SEND_HELD,
-    Gate,
-)
+from interposer.core.compat import const, elapsed, micropython
+from interposer.core.gate import BLOCKING, HOLDING, KEEP, PASSING, REFUSE_HELD, SAY_HELD, SAY_REFUSED, SEND, SEND_HELD, Gate
 from interposer.core.limits import L_NAME, LIMIT_WORDS
 from interposer.core.link import BACKWARD, D_LAST_BAD, D_LENGTH, F_MAX, FRAMING_WORDS, Deframer, move, same
-from interposer.core.package import (
-    ENFORCE,
-    P_GAP_MS,
-)
+from interposer.core.package import ENFORCE, P_GAP_MS
+from interposer.core.pipeline import R_BLAMED, R_COMMAND, R_IS_RETRY, R_LIMIT, R_NETWORK, R_REASON, R_VERDICT
 from interposer.core.reasons import BLOCK, NONE, OVERRUN, PASS, RELAY_FAULT
 from interposer.core.ring import take, unread
 from interposer.core.suggestion import Suggestion
-from interposer.core.verdict import R_BLAMED, R_COMMAND, R_IS_RETRY, R_LIMIT, R_NETWORK, R_REASON, R_VERDICT
 from interposer.hal import board_record as board
 from interposer.hal.panel import FAST, OFF, ON, SLOW
 from interposer.replies import ANSWERS, Replies
@@ -103,23 +90,7 @@ class Bridge:
         self.near = max(NEAR_US // console.byte_us, 1)
         self.watch = array("i", bytes(4 * WATCH_WORDS))
         self.works = (judge.evaluate, judge.network_engine.kernel) + console.functions + (self.strobe,)
-        self.block = pointers(
-            console.ring,
-            self.forward.block,
-            gantry.ring,
-            self.backward.block,
-            gantry.sender,
-            console.sender,
-            judge.block,
-            judge.network_engine.block,
-            judge.backward.found,
-            self.verdicts,
-            self.reasons,
-            self.events.words,
-            self.events.tally,
-            self.watch,
-            console.clock,
-        )
+        self.block = block_of(self)
         self.released = 0
         self.fault = NONE
         self.tended_at = 0

@@ -5,13 +5,11 @@ its deframer, judged. Nothing here allocates.
 """
 
 from interposer.core.codec import ALWAYS_PASSES, FOUND_COMMAND, PASSES_WHILE_HELD
-from interposer.core.compat import TICKS_MASK, const, micropython, ptr8, ptr32
+from interposer.core.compat import TICKS_MASK, const, micropython, pointers, ptr8, ptr32
 from interposer.core.link import D_COUNT, D_LENGTH, D_MISSING, F_MAX
 from interposer.core.network import first_suspect
 from interposer.core.package import P_REST_COMMAND
-from interposer.core.reasons import BLOCK, NONE, PASS
-from interposer.core.ring import E_FRAME, E_FRAMING, E_STATE, G_BYTES, G_WORDS, V_MASK, V_READ, pull, take, unread
-from interposer.core.verdict import (
+from interposer.core.pipeline import (
     B_PARAMS,
     B_RESULT,
     B_TRIAL,
@@ -22,6 +20,8 @@ from interposer.core.verdict import (
     judge_frame,
     let_through,
 )
+from interposer.core.reasons import BLOCK, NONE, PASS
+from interposer.core.ring import E_FRAME, E_FRAMING, E_STATE, G_BYTES, G_WORDS, V_MASK, V_READ, pull, take, unread
 from interposer.service.events import EVENT_EXTRA, EVENT_KIND, EVENT_REASON, LAST_EVENT, UNANSWERED, VERDICT
 
 # What carrying works on: places in its list of pointers.
@@ -64,6 +64,28 @@ AT_ONCE = const(4)  # frames, then the other direction has a turn
 TURN_US = const(4000)  # then somebody else has a turn, or sooner: `now` stands still meanwhile, and silence is told by it
 TURN_OF_GAP_US = const(250)  # a quarter of the silence that ends a frame
 COUNT_MASK = const(0x3FFFFFFF)
+
+
+def block_of(bridge):
+    """The list of pointers, in the order of the places above, into what a bridge keeps."""
+    judge = bridge.judge
+    return pointers(
+        bridge.console.ring,
+        bridge.forward.block,
+        bridge.gantry.ring,
+        bridge.backward.block,
+        bridge.gantry.sender,
+        bridge.console.sender,
+        judge.block,
+        judge.network_engine.block,
+        judge.backward.found,
+        bridge.verdicts,
+        bridge.reasons,
+        bridge.events.words,
+        bridge.events.tally,
+        bridge.watch,
+        bridge.console.clock,
+    )
 
 
 @micropython.viper

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from desk import Desk, firmware
 
+from gantryguard.client.maintenance import Guard as Client
+from gantryguard.errors import UserError
 from gantryguard.profiles.profile import Profile
 from interposer.core.reasons import BAD_CHECK, NONE
 from interposer.service.events import EVENT_WORDS, EVENTS, VERDICT
@@ -81,3 +83,14 @@ def test_a_guard_without_a_package_has_neither_names_nor_events() -> None:
     status = firmware().Status(None, LOADED, NONE, "").answers()
     assert "".join(whole(status["names"](0))) == ""
     assert whole(status["events"](0))["rows"] == []
+
+
+def test_a_device_with_another_protocol_is_named() -> None:
+    class Old:
+        """Answers as a device of another version."""
+
+        def exchange(self, _line: bytes, _timeout_s: float) -> bytes:
+            return b'{"protocol": 1}\n'
+
+    with pytest.raises(UserError, match="another protocol"):
+        Client(Old()).status()

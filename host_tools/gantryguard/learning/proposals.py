@@ -21,7 +21,7 @@ from gantryguard.learning import ranges
 from gantryguard.learning.stats import DIGITS
 from gantryguard.learning.trial import Trial
 from gantryguard.profiles.profile import Profile
-from interposer.core import verdict
+from interposer.core.pipeline import R_COMMAND
 from interposer.core.reasons import PASS
 from interposer.core.suggestion import Suggestion
 from interposer.core.verdict import Judge
@@ -78,7 +78,7 @@ def _ask(profile: Profile, judge: Judge, wrong: dict[str, float], original: dict
     if judge.assess(judge.exam.trial, index) == PASS:
         return "passed"
     search = Suggestion(profile.package, judge)
-    judge.result[verdict.R_COMMAND] = index
+    judge.result[R_COMMAND] = index
     if not search.start():
         return "none"
     while not search.step():
