@@ -348,3 +348,24 @@ def test_a_breakpoint_halts_until_the_watchdog_bites(make: Make) -> None:
     assert pico.run_while(lambda: pico.console_out.data != b"RRR", 500 * MS)
     kinds = [entry.kind for entry in pico.trace.entries if entry.kind in (trace.HALT, trace.RESET)]
     assert kinds == [trace.HALT, trace.RESET]
+
+
+BLINK = """
+import rp2
+@rp2.asm_pio(set_init=rp2.PIO.OUT_LOW)
+def blink():
+    set(pins, 1) [4]
+    set(pins, 0) [4]
+machine_0 = rp2.StateMachine(4, blink, freq=1_000_000, set_base=Pin(14))
+machine_0.active(1)
+time.sleep_us(200)
+machine_0.active(0)
+"""
+
+
+def test_a_state_machine_runs_at_its_own_pace(make: Make) -> None:
+    pico = make(PORTS + BLINK + WAIT)
+    moves = [entry.t_ns for entry in pico.trace.of(trace.RELAY_DRIVE)]
+    assert len(moves) > 30
+    between = [after - before for before, after in itertools.pairwise(moves)][2:-2]
+    assert abs(sum(between) / len(between) - 5 * US) < 50

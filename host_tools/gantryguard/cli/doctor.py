@@ -9,12 +9,13 @@ import typer
 from gantryguard import paths
 from gantryguard.client.image import micropython_uf2
 from gantryguard.errors import UserError
+from gantryguard.rig.compiled import compile_emulator
 
 
 def doctor(
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only what is missing.")] = False,
 ) -> None:
-    """Check the MicroPython image, the package of the CT profile and the cache; fetch what can be fetched."""
+    """Check the MicroPython image, the package of the CT profile, the emulator and the cache; fetch and compile what can be."""
     failed: UserError | None = None
 
     def say(line: str) -> None:
@@ -32,7 +33,9 @@ def doctor(
         print("missing  models/ct/package.bin: run `make gen`")
     elif not quiet:
         print(f"ok       package {package.relative_to(paths.ROOT)}")
+    emulator = compile_emulator(say)
     if not quiet:
+        print(f"ok       emulator, {emulator.value}")
         print(f"ok       cache of downloads: {paths.cache_dir()}")
     if failed is not None:
         raise failed

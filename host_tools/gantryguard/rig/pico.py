@@ -20,7 +20,7 @@ from rp2040py.utils.logging import ConsoleLogger, LogLevel
 
 from gantryguard.client.uf2 import FLASH_BYTES
 from gantryguard.rig import flash as flash_model
-from gantryguard.rig import pl011, trace
+from gantryguard.rig import pio_blocks, pl011, trace
 from gantryguard.rig.board import Board
 from gantryguard.rig.cable import FRAMING, Line
 from gantryguard.rig.clock import US
@@ -58,6 +58,7 @@ class EmulatedPico:
         self.powered = True
         self._mcu = RP2040()
         self._simulator = Simulator(rp2040=self._mcu)
+        pio_blocks.install(self._mcu, self._end_batch)
         self._mcu.load_bootrom(BOOTROM_B1)
         self._mcu.logger = ConsoleLogger(LogLevel.ERROR)
         self._mcu.flash[:FLASH_BYTES] = flash
@@ -231,7 +232,7 @@ class EmulatedPico:
         self._enter_reset()
         self.trace.add(trace.POWER, 0)
         self._read_pins()
-        self._simulator.stopped = True
+        self._end_batch()
         self._ask()
         return self.flash.content()
 
@@ -253,7 +254,7 @@ class EmulatedPico:
         """A breakpoint without a debugger: the processor stands until a reset."""
         self.trace.add(trace.HALT, code)
         self._halted = True
-        self._simulator.stopped = True
+        self._end_batch()
 
     # ---- flash
 
@@ -284,7 +285,7 @@ class EmulatedPico:
                 if not pio.stopped:
                     pio.advance(cycles or 1)
         if self._ended:
-            self._simulator.stopped = True
+            self._end_batch()
 
     # ---- time
 
@@ -316,6 +317,9 @@ class EmulatedPico:
 
     def _end(self) -> None:
         self._ended = True
+        self._end_batch()
+
+    def _end_batch(self) -> None:
         self._simulator.stopped = True
 
     def _run(self, t_ns: int, wanted: Callable[[], bool] | None) -> bool:
