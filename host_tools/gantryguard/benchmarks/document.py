@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+from gantryguard import markdown
 from gantryguard.benchmarks import CYCLES_PER_US
 
 HEAD = """# Performance
@@ -60,11 +61,6 @@ def performance_document(text: str) -> str:
     return HEAD + _results(figures) + STAGES + _stages(figures) + KERNELS + _kernels(figures) + MEMORY + _memory(figures) + TAIL
 
 
-def _table(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    lines = [titles, tuple("---" for _ in titles), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
 def _results(figures: Mapping[str, Any]) -> str:
     rows = [
         (
@@ -78,7 +74,7 @@ def _results(figures: Mapping[str, Any]) -> str:
         for result in figures["results"]
     ]
     note = "Minimum / median / 99th percentile / maximum; none where frames were lost.\n\n"
-    return note + _table(("baud", "mode", "commands", "lost", "verdict, us", "first byte out, us"), rows)
+    return note + markdown.table(("baud", "mode", "commands", "lost", "verdict, us", "first byte out, us"), rows) + "\n"
 
 
 def _spread(spread: Mapping[str, float] | None) -> str:
@@ -87,14 +83,14 @@ def _spread(spread: Mapping[str, float] | None) -> str:
 
 def _stages(figures: Mapping[str, Any]) -> str:
     rows = [(name, f"{cycles:,.0f}", f"{cycles / CYCLES_PER_US:.1f}") for name, cycles in figures["stages_cycles"].items()]
-    return _table(("stage", "cycles", "us"), rows)
+    return markdown.table(("stage", "cycles", "us"), rows) + "\n"
 
 
 def _kernels(figures: Mapping[str, Any]) -> str:
     rows = [(kernel["name"], f"{kernel['cycles_per_mac']:g}", kernel["source"]) for kernel in figures["kernels"]]
-    return _table(("kernel", "cycles per multiply-accumulate", "source"), rows)
+    return markdown.table(("kernel", "cycles per multiply-accumulate", "source"), rows) + "\n"
 
 
 def _memory(figures: Mapping[str, Any]) -> str:
     rows = [(name.replace("_", " "), f"{size:,}") for name, size in figures["memory"].items()]
-    return _table(("what", "bytes"), rows)
+    return markdown.table(("what", "bytes"), rows) + "\n"

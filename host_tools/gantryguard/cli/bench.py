@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gantryguard.cli.bench_speed import latency, throughput
+from gantryguard.cli.options import Image, ProfileName
 from gantryguard.client.device_image import build_flash, device_files
 from gantryguard.client.image import micropython_uf2
 from gantryguard.demo.scenarios import bench_exams
@@ -26,7 +26,6 @@ app.command()(latency)
 app.command()(throughput)
 
 Port = Annotated[str, typer.Option("--port", help="Serial port of the guard's console or gantry side.")]
-ProfileName = Annotated[str, typer.Option("--profile", help="Folder name in models/.")]
 Seconds = Annotated[float, typer.Option("--seconds", min=0, help="Stop after so long; 0: never.")]
 
 
@@ -62,7 +61,7 @@ def gantry(port: Port, profile: ProfileName = "ct", seconds: Seconds = 0.0) -> N
 def rig(
     profile: ProfileName = "ct",
     seconds: Seconds = 0.0,
-    micropython: Annotated[Path | None, typer.Option("--micropython", help="Your copy of the official UF2.")] = None,
+    micropython: Image = None,
     press: Annotated[
         list[str] | None, typer.Option("--press", help="Press a key: KEY@SECONDS, as in override@12.5 or cancel@20.")
     ] = None,

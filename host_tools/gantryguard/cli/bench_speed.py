@@ -18,6 +18,7 @@ from gantryguard.benchmarks import CYCLES_PER_US
 from gantryguard.benchmarks.budget import Budget, measure_latency
 from gantryguard.benchmarks.latency import Measured, frames_within, guard_at, measure
 from gantryguard.benchmarks.picture import draw
+from gantryguard.cli.options import Image, ProfileName
 from gantryguard.client.image import micropython_uf2
 from gantryguard.profiles.files import load_profile
 from gantryguard.profiles.profile import Profile
@@ -28,8 +29,6 @@ LADDER = (115_200, 230_400, 345_600, 460_800, 691_200, 921_600, 1_382_400, 2_000
 
 Rates = Annotated[list[int] | None, typer.Option("--baud", min=9600, max=3_000_000, help="A rate; again for more.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the figures as JSON and nothing else.")]
-ProfileName = Annotated[str, typer.Option("--profile", help="Folder name in models/.")]
-Image = Annotated[Path | None, typer.Option("--micropython", help="Your copy of the official UF2.")]
 
 
 def latency(

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from gantryguard import paths
+from gantryguard.cli.options import Image
 from gantryguard.client.image import micropython_uf2
 from gantryguard.demo.picture import draw
 from gantryguard.demo.report import details, report, verdict_figures, write_json
@@ -23,7 +24,7 @@ from gantryguard.rig.scenario import ATTACK, EXAM, Scenario
 
 def demo(
     output: Annotated[Path | None, typer.Option("--output", help="Folder for the report; default build/demo.")] = None,
-    micropython: Annotated[Path | None, typer.Option("--micropython", help="Your copy of the official UF2.")] = None,
+    micropython: Image = None,
 ) -> None:
     """Play real exams and attacks through the guard and on a plain wire, and compare what reached the patient."""
     folder = output or paths.BUILD / "demo"

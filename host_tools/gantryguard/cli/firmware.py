@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from gantryguard import paths
+from gantryguard.cli.options import Image, ProfileName
 from gantryguard.client.device_image import build_uf2
 from gantryguard.client.image import micropython_uf2
 from gantryguard.errors import NO_READER, UserError
@@ -21,15 +22,13 @@ from interposer.core.trust import Root as Record
 
 app = typer.Typer(help="Build and flash the device image.", no_args_is_help=True)
 
-Profile = Annotated[str, typer.Option("--profile", help="Folder name in models/.")]
 Package = Annotated[Path | None, typer.Option("--package", help="A signed package; default: the profile's own.")]
 Root = Annotated[Path | None, typer.Option("--root", help="Your root record; default: the development root, for benches.")]
-Image = Annotated[Path | None, typer.Option("--micropython", help="Your copy of the official UF2.")]
 
 
 @app.command()
 def build(
-    profile: Profile = "ct",
+    profile: ProfileName = "ct",
     micropython: Image = None,
     package: Package = None,
     root: Root = None,
@@ -48,7 +47,7 @@ def build(
 
 @app.command()
 def release(
-    profile: Profile = "ct",
+    profile: ProfileName = "ct",
     micropython: Image = None,
     package: Package = None,
     root: Root = None,
@@ -75,7 +74,7 @@ def release(
 @app.command()
 def flash(
     drive: Annotated[Path, typer.Argument(help="The drive that a Pico in BOOTSEL mode shows (RPI-RP2).")],
-    profile: Profile = "ct",
+    profile: ProfileName = "ct",
     micropython: Image = None,
     package: Package = None,
     root: Root = None,

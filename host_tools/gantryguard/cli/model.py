@@ -11,13 +11,13 @@ from rich.progress import Progress
 
 from gantryguard import paths
 from gantryguard.cli.nlst import nlst
+from gantryguard.cli.options import ProfileName
 from gantryguard.cli.score import score
 from gantryguard.learning import artefacts
 
 app = typer.Typer(help="Train, evaluate, attack and commission the detector; score commands.", no_args_is_help=True)
 app.command()(score)
 app.command()(nlst)
-ProfileOption = Annotated[str, typer.Option("--profile", help="Folder name in models/.")]
 
 
 @app.command()
@@ -31,7 +31,7 @@ def train() -> None:
 
 
 @app.command()
-def evaluate(profile: ProfileOption = "ct") -> None:
+def evaluate(profile: ProfileName = "ct") -> None:
     """Recall, false alarms, ceiling and baselines on generated exams; writes models/<profile>/report/. Half an hour."""
     from gantryguard.learning import report, study  # scikit-learn and matplotlib take seconds to load
     from gantryguard.profiles.files import load_profile
@@ -52,7 +52,7 @@ def evaluate(profile: ProfileOption = "ct") -> None:
 
 @app.command("red-team")
 def red_team(
-    profile: ProfileOption = "ct",
+    profile: ProfileName = "ct",
     as_json: Annotated[bool, typer.Option("--json", help="Every find with its command, as JSON.")] = False,
 ) -> None:
     """Search, per objective, for the passing command with the most and the least dose, the most noise, the fastest table."""
@@ -80,7 +80,7 @@ def red_team(
 @app.command()
 def calibrate(
     exams: Annotated[Path, typer.Argument(help="The site's normal exams: a CSV of commands, or a folder of dose reports.")],
-    profile: ProfileOption = "ct",
+    profile: ProfileName = "ct",
     scanner: Annotated[
         str, typer.Option("--scanner", help="The site's scanner: a scanner.toml, or a name from models/ct/*.toml.")
     ] = "reference",

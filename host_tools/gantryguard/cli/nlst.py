@@ -10,12 +10,14 @@ import typer
 from rich.progress import Progress
 
 from gantryguard import paths
+from gantryguard.cli.options import ProfileName
+from gantryguard.errors import UserError
 
 REPORT = "nlst.md"
 
 
 def nlst(
-    profile: Annotated[str, typer.Option("--profile", help="Folder name in models/.")] = "ct",
+    profile: ProfileName = "ct",
     index: Annotated[
         Path | None, typer.Option("--index", help="Index of series as parquet; default: the pinned one, fetched once (74 MB).")
     ] = None,
@@ -25,12 +27,16 @@ def nlst(
     A minute. Exit codes: 3 public data out of reach, 7 too few or implausible series, 10 no such file, 16 pyarrow is not
     installed.
     """
+    from gantryguard.client.fetch import sha256_of
     from gantryguard.clinic.importers import public
     from gantryguard.learning import nlst_trial, study  # numpy and parquet take a second to load
     from gantryguard.profiles.files import load_profile
 
     path = index or public.nlst(lambda line: typer.echo(line, err=True))
-    data = f"{path.name}, SHA-256 {nlst_trial.sha256_of(path)}"
+    try:
+        data = f"{path.name}, SHA-256 {sha256_of(path)}"
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.", remedy="Name an index.", exit_code=10) from error
     shipped = load_profile(profile)
     with Progress() as progress:
         task = progress.add_task("reading", total=1.0)

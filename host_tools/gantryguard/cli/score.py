@@ -14,6 +14,7 @@ from typing import Annotated, TextIO
 import typer
 
 from gantryguard import errors
+from gantryguard.cli.options import ProfileName
 from gantryguard.cli.progress import LateBar
 from gantryguard.errors import UserError
 from gantryguard.profiles.files import package_path, read_bytes
@@ -25,7 +26,7 @@ from gantryguard.scoring.scorer import CORE_EVERY, Scorer, Summary
 def score(
     table: Annotated[str, typer.Argument(metavar="IN.csv", help="CSV with one scan command per row; - reads standard input.")],
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Where to write; default: standard output.")] = None,
-    profile: Annotated[str, typer.Option("--profile", help="Folder name in models/.")] = "ct",
+    profile: ProfileName = "ct",
     package: Annotated[Path | None, typer.Option("--package", help="Another package of that profile.")] = None,
     core_every: Annotated[
         int, typer.Option("--core-every", min=0, help="Judge every so-manieth row in the device's core too; 1: all, 0: none.")

@@ -7,7 +7,6 @@ ranges still finds, the tested series are asked again with three times their cur
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,6 @@ from gantryguard.clinic.commands import Commands
 from gantryguard.clinic.importers import nlst
 from gantryguard.clinic.importers.found import Cell, Found
 from gantryguard.clinic.scanner import Scanner, nlst_scanners
-from gantryguard.errors import UserError
 from gantryguard.learning.commission import Commissioned, commission
 from gantryguard.learning.pipeline import Pipeline, nets_of
 from gantryguard.learning.site_exams import ready
@@ -194,12 +192,3 @@ def _other(results: list[Result]) -> str:
 
 def _line(name: str, scanner: str, usual: Count, wrong: Count, tripled: Count) -> str:
     return f"| {name} | {scanner} | {usual.series:,} | {usual} | {wrong.series:,} | {wrong} | {tripled.share:.1%} |"
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of the index, read piece by piece. Raises UserError (exit 10) where it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}.", remedy="Name an index.", exit_code=10) from error

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
+from gantryguard import markdown
 from interposer.core import codec, golden, limits, link, network, package, quantities, trust
 
 _CONSTANT = re.compile(r"^([A-Z][A-Z0-9_]*) = const\((\d+)\)(?:  # (.*))?$", re.MULTILINE)
@@ -124,7 +125,7 @@ def _rules(module: ModuleType, least: int) -> str:
     text = inspect.getdoc(module) or ""
     rules = re.findall(r"^ ?(\d+)\. ((?:[^\n]|\n {4})+?)\s{2,}([A-Z_]+)$", text, re.MULTILINE)
     assert len(rules) >= least
-    return _table(
+    return markdown.table(
         ("", "rule", "reason otherwise"), [(number, " ".join(rule.split()), f"`{name}`") for number, rule, name in rules]
     )
 
@@ -133,7 +134,7 @@ def _header() -> str:
     """The header's fields with places and sizes from the format string of core."""
     rows = _fields(package.HEADER, HEADER_FIELDS)
     entry = f"Then one entry of {package.ENTRY_BYTES} bytes per section: number, offset from the start of the file, bytes."
-    return _table(("byte", "size", "field", "content"), rows) + "\n\n" + entry
+    return markdown.table(("byte", "size", "field", "content"), rows) + "\n\n" + entry
 
 
 def _fields(form: str, fields: Sequence[tuple[str, str]]) -> list[tuple[str, ...]]:
@@ -156,7 +157,7 @@ def _golden() -> str:
     text = (
         "## Golden frame\n\nJudged in order, each after every one before it that passed; then the frame, filled up to a word."
     )
-    return f"{text}\n\n" + _table(("byte", "size", "field", "content"), _fields(golden.FRAME, GOLDEN_FIELDS))
+    return f"{text}\n\n" + markdown.table(("byte", "size", "field", "content"), _fields(golden.FRAME, GOLDEN_FIELDS))
 
 
 def _trust() -> list[str]:
@@ -165,10 +166,10 @@ def _trust() -> list[str]:
     return [
         "## Tail\n\nBehind the stated length of a package, and behind a root record in its file. What is signed by LMS "
         "(RFC 8554; LMS_SHA256_M24_H10 with LMOTS_SHA256_N24_W4 of SP 800-208) is `GantryGuard package 1` or `GantryGuard root "
-        "record 1`, a zero byte, and the digest.\n\n" + _table(head, _fields(trust.TAIL, TAIL_FIELDS)),
+        "record 1`, a zero byte, and the digest.\n\n" + markdown.table(head, _fields(trust.TAIL, TAIL_FIELDS)),
         f"Then each signature: {trust.SIGNED_BY_BYTES} bytes, the identifier in the public key of who signed, and "
         f"{trust.SIGNATURE_BYTES} bytes. Then the root records, oldest first, each with a tail of its own. Nothing may follow.",
-        "## Root record\n\n" + _table(head, _fields(trust.ROOT_HEAD, ROOT_FIELDS)),
+        "## Root record\n\n" + markdown.table(head, _fields(trust.ROOT_HEAD, ROOT_FIELDS)),
         f"Then each key, {trust.KEY_ENTRY_BYTES} bytes: its role ({trust.ROOT_ROLE} root, {trust.PACKAGE_ROLE} package), three "
         f"zeros, the LMS public key. {trust.MOST_KEYS} keys at most.",
         "## Who may sign what\n\nRules 1 to 3 are asked of every root record that a package carries, the others of the "
@@ -183,7 +184,7 @@ def _sections() -> str:
     for number, name in enumerate(package.SECTIONS):
         kind = "bytes" if name in package.BYTE_SECTIONS else "words"
         rows.append((str(number), f"`{name}`", kind, CONTENTS[name]))
-    return _table(("number", "section", "of", "content"), rows)
+    return markdown.table(("number", "section", "of", "content"), rows)
 
 
 def _record(record: Record) -> str:
@@ -194,13 +195,13 @@ def _record(record: Record) -> str:
         if name.startswith(record.prefix) and int(number) < record.words
     ]
     remark = f"\n\n{record.remark}" if record.remark else ""
-    return f"## Record: {record.title}, {record.words} words{remark}\n\n" + _table(("word", "name", "content"), rows)
+    return f"## Record: {record.title}, {record.words} words{remark}\n\n" + markdown.table(("word", "name", "content"), rows)
 
 
 def _field_record() -> str:
     kinds = _between(codec, "U8", "DECIMAL")
     text = f"## Record: field, {codec.FIELD_WORDS} words\n\nKind, place in the frame (or number of the argument), slot."
-    return f"{text} Kinds:\n\n" + _table(("code", "name", "content"), kinds)
+    return f"{text} Kinds:\n\n" + markdown.table(("code", "name", "content"), kinds)
 
 
 def _rows() -> str:
@@ -210,7 +211,7 @@ def _rows() -> str:
         "Kind, destination, lowest, highest, a, b, terms; then per term: source slot, coefficient. The result is clamped to "
         "lowest..highest. Kinds:\n\n"
     )
-    return text + _table(("code", "name", "content"), kinds)
+    return text + markdown.table(("code", "name", "content"), kinds)
 
 
 def _between(module: ModuleType, first: str, last: str) -> list[tuple[str, ...]]:
@@ -218,8 +219,3 @@ def _between(module: ModuleType, first: str, last: str) -> list[tuple[str, ...]]
     found = _CONSTANT.findall(inspect.getsource(module))
     names = [name for name, _, _ in found]
     return [(number, f"`{name}`", text) for name, number, text in found[names.index(first) : names.index(last) + 1]]
-
-
-def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    lines = [head, tuple("---" for _ in head), *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)

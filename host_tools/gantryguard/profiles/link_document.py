@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
+from gantryguard import markdown
 from gantryguard.profiles.framing import CHECKS, FORMS
 from gantryguard.profiles.limits import POLICIES
 from gantryguard.profiles.link import KINDS, Command
@@ -52,7 +51,7 @@ def _framing(compiled: Compiled, direction: int) -> str:
     if not counted:
         rows.append(("last", f"end: `{words[link.F_END]:02X}`"))
     size = f"{words[link.F_MIN]} to {words[link.F_MAX]} bytes"
-    return f"## Frame, {TITLES[direction].lower()}\n\n{size}.\n\n" + _table(("byte", "content"), rows)
+    return f"## Frame, {TITLES[direction].lower()}\n\n{size}.\n\n" + markdown.table(("byte", "content"), rows)
 
 
 def _check(words: list[int]) -> str:
@@ -80,7 +79,7 @@ def _commands(compiled: Compiled, direction: int) -> str:
         (f"`{_opcode(compiled, command)}`", f"`{command.name}`", command.role, str(command.length or ""), _flags(command))
         for command in commands
     ]
-    head = _table(("opcode", "command", "role", "bytes", "rules"), rows)
+    head = markdown.table(("opcode", "command", "role", "bytes", "rules"), rows)
     return f"## Commands, {TITLES[direction].lower()}\n\n{head}\n\n" + "\n\n".join(map(_command, commands))
 
 
@@ -109,7 +108,7 @@ def _command(command: Command) -> str:
         size = KINDS[field.form][1]
         place = _places(field.at, size) if size else f"argument {number + 1}"
         rows.append((place, f"`{field.quantity.name}`", _form(field.form), _unit(field.quantity), _range(field.quantity)))
-    return f"{title}\n\n" + _table(("byte", "field", "form", "raw step", "range"), rows)
+    return f"{title}\n\n" + markdown.table(("byte", "field", "form", "raw step", "range"), rows)
 
 
 def _form(form: str) -> str:
@@ -138,7 +137,7 @@ def _codes(compiled: Compiled) -> str:
         for q in compiled.vector.of_kind("field")
         if q.codes
     ]
-    return "## Codes\n\nA code that is not listed is refused.\n\n" + _table(("field", "codes"), rows)
+    return "## Codes\n\nA code that is not listed is refused.\n\n" + markdown.table(("field", "codes"), rows)
 
 
 def _replies(compiled: Compiled) -> str:
@@ -165,7 +164,7 @@ def _order(compiled: Compiled) -> str:
         if command.is_forward or any(after is not None for after in leads):
             cells = (nowhere if after is None else sequence.states[after] for after in leads)
             rows.append((f"`{command.name}`", *cells))
-    table = _table(("command", *(f"in {state}" for state in sequence.states)), rows)
+    table = markdown.table(("command", *(f"in {state}" for state in sequence.states)), rows)
     start = sequence.states[sequence.first]
     about = "each cell is the state afterwards. A reply of the gantry is named where it changes the state."
     return f"## Order of commands\n\nBegins in `{start}`; {about}\n\n{table}"
@@ -192,8 +191,3 @@ def _timing(compiled: Compiled) -> str:
 
 def _places(at: int, size: int) -> str:
     return str(at) if size == 1 else f"{at}-{at + size - 1}"
-
-
-def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    lines = [head, tuple("---" for _ in head), *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
