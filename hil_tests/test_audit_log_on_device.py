@@ -12,6 +12,7 @@ from test_holds import BLOCKING, HOLDING, KEY_MS, MOVE, PASSING, gantry_reports,
 
 from gantryguard.client import log as logs
 from gantryguard.client.maintenance import Guard as Client
+from gantryguard.rig import cases
 from gantryguard.rig.board import load_board
 from gantryguard.rig.clock import MS
 from gantryguard.rig.pico import EmulatedPico
@@ -144,8 +145,9 @@ def test_a_command_that_passes_makes_what_the_gantry_said_before_it_old(guard: G
 def test_a_stop_that_wakes_the_guard_goes_before_the_log(guard: Guard) -> None:
     """The loop sleeps for longer than the console has to be quiet: a byte that ends its sleep must not find it writing."""
     rest(guard)
-    assert guard.send(stop := guard.frame("stop"), 20) == stop, "what the gantry said before is old now"
-    assert guard.send(guard.frame("prepare"), 20) == b""
+    context = guard.frame("exam_context", cases.VERY_OBESE)
+    assert guard.send(context, 20) == context, "what the gantry said before is old now"
+    assert guard.send(guard.frame("prepare"), 200) == b""
     guard.press("cancel", KEY_MS)
     changes = operations(guard)
     assert guard.send(alive := guard.frame("keep_alive"), 10) == alive
