@@ -34,6 +34,7 @@ class Loaded:
 
 def load(watchdog):
     """A `Loaded`; None where an update came to nothing and the start has to be made again. Feeds the watchdog between steps."""
+    gc.threshold(-1)
     forget("hal.service_mode")
     from interposer.hal.slots import Slots
 
@@ -55,6 +56,7 @@ def load(watchdog):
         slots.adopt(loaded.record)
     del slots
     forget(*ONCE)
+    gc.threshold(32768)
     return loaded
 
 
@@ -84,18 +86,21 @@ def _load(file, root, least_counter, loaded, watchdog):
         return PACKAGE_TOO_LONG
     trust = Trust(root, least_counter, watchdog.feed)
     watchdog.feed()
-    gc.collect()
-    package = Package(file, board.NAME, trust)
+    package = Package(file, board.NAME, trust, False)
+    root = trust.root
+    is_newer = trust.is_newer
+    del trust
+    forget("core.trust", "core.lms")  # tables take the room of what was needed to check them
+    watchdog.feed()
+    package.read_tables()
     watchdog.feed()
     reason = package.reason if package.reason != NONE else _audit(package)
     if reason == NONE and loaded.is_trial:
         reason = _prove(package, watchdog)
     if reason != NONE:
         return reason
-    loaded.record = trust.root.record if trust.is_newer else b""
-    loaded.root_version = trust.root.version
-    del trust
-    forget("core.trust", "core.lms")
+    loaded.record = root.record if is_newer else b""
+    loaded.root_version = root.version
     watchdog.feed()
     loaded.package = package
     loaded.judge = Judge(package, layers, evaluate)

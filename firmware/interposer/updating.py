@@ -175,7 +175,7 @@ class Updating:
             least = max(least, self.bridge.package.counter)
         trust = Trust(slots.root(), least + 1, self._breathe)
         with slots.open(1 - slots.active) as file:
-            package = Package(file, board.NAME, trust, True)
+            package = Package(file, board.NAME, trust, False)
         if package.reason == NONE and package.digest.hex()[: len(self.digest)] != self.digest:
             return PACKAGE_CORRUPT
         self.counter = package.counter

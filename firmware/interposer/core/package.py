@@ -189,10 +189,10 @@ class Package:
     """A package's header and tables. `reason` is NONE where it may be used.
 
     Read from bytes, or piece by piece from an open binary file, which then has to stay open: weights, names and golden frames
-    are never kept. `trust` (`core/trust.py`) is asked about its signatures. `arrives`: its tables are not read.
+    are never kept. `trust` (`core/trust.py`) is asked about its signatures. Without `reads` its tables come with `read_tables`.
     """
 
-    def __init__(self, source, board_name, trust=None, arrives=False):
+    def __init__(self, source, board_name, trust=None, reads=True):
         self.file = io.BytesIO(source) if isinstance(source, (bytes, bytearray)) else source
         self.places = {}
         self.tables = {}
@@ -203,9 +203,14 @@ class Package:
         self.trust = trust
         self.breathe = trust.breathe if trust else None
         self.reason = self._read(board_name)
-        if self.reason == NONE and not arrives:
-            self.reason = self._read_sections()
         self.trust = self.breathe = None  # keys are needed once
+        if reads:
+            self.read_tables()
+
+    def read_tables(self):
+        """Read them into memory, where nothing is wrong so far."""
+        if self.reason == NONE:
+            self.reason = self._read_sections()
 
     def table(self, name):
         """An int32 section as `array("i")`, a byte section as bytes, read anew each time."""
