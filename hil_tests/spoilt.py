@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import struct
+from profile_bench import with_word
 
 from gantryguard.profiles.package import redigest
 from gantryguard.profiles.profile import Profile
@@ -27,15 +27,9 @@ def spoilt(profile: Profile) -> dict[str, tuple[bytes | None, int]]:
         "other board": (_put(blob, 16, b"\0\0\0\0"), reasons.PACKAGE_BOARD),
         "wild section": (_put(blob, core.HEADER_BYTES + 4, b"\xff\xff\xff\x7f"), reasons.PACKAGE_UNUSABLE),
         "name is not ASCII": (_put(blob, NAME_AT, "ct\u00e9".encode()), reasons.PACKAGE_UNUSABLE),
-        "wild slot": (_put(blob, _place(blob, "limits"), struct.pack("<i", 99_999)), reasons.PACKAGE_UNUSABLE),
+        "wild slot": (with_word(blob, "limits", 0, 99_999), reasons.PACKAGE_UNUSABLE),
     }
 
 
 def _put(blob: bytes, at: int, data: bytes) -> bytes:
     return redigest(blob[:at] + data + blob[at + len(data) :])
-
-
-def _place(blob: bytes, section: str) -> int:
-    entry = core.HEADER_BYTES + core.SECTIONS.index(section) * core.ENTRY_BYTES
-    _, offset, _ = struct.unpack(core.ENTRY, blob[entry : entry + core.ENTRY_BYTES])
-    return int(offset)

@@ -381,7 +381,6 @@ def test_a_step_out_of_order_is_refused(small: Guard) -> None:
     untouched(small, before)
 
 
-@pytest.mark.xfail(strict=False, reason="3.1 s as last measured: the first update of a device writes its state record, too")
 def test_a_real_package_is_pushed_in_three_seconds(guard: Guard, ct: Profile) -> None:
     """From the first request to the confirmation, simulated: the CT profile's package."""
     begin = guard.pico.now_ns

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import struct
+from array import array
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from profile_bench import CT, INJECTOR, ct, injector, small_net
+from profile_bench import CT, INJECTOR, LENGTH_AT, ct, injector, small_net, with_word
 
 from gantryguard.errors import UserError
-from gantryguard.profiles.package import build, redigest
+from gantryguard.profiles.package import build, layout, packed_words, redigest
 from gantryguard.profiles.profile import Profile
+from gantryguard.profiles.vector import SMALL_HIGH
 from interposer.core import package as core
 from interposer.core.audit import audit
 from interposer.core.link import BACKWARD, F_LENGTH_EXTRA, FORWARD, FRAMING_WORDS
@@ -71,30 +73,22 @@ def mangled(blob: bytes, at: int, word: int) -> bytes:
     return redigest(blob[:at] + struct.pack("<i", word) + blob[at + 4 :])
 
 
-def sections_of(blob: bytes) -> dict[str, tuple[int, int]]:
-    """(offset, bytes) of every section."""
-    places = {}
-    for index, name in enumerate(core.SECTIONS):
-        at = core.HEADER_BYTES + index * core.ENTRY_BYTES
-        _, offset, size = struct.unpack(core.ENTRY, blob[at : at + core.ENTRY_BYTES])
-        places[name] = (offset, size)
-    return places
-
-
 @pytest.mark.parametrize("name", PROFILES)
 def test_mangled_tables_are_unusable_or_harmless(name: str) -> None:
     profile = PROFILES[name]()
     blob = profile.blob
-    places = {part: place for part, place in sections_of(blob).items() if place[1]}
+    sizes = {part: size // 4 for part, (_, size) in profile.package.places.items() if part in core.BYTE_SECTIONS}
+    sizes |= {part: len(table) for part, table in profile.package.tables.items()}
+    mangled_parts = [part for part, size in sizes.items() if size and part not in ("names", "weights")]
 
     @settings(max_examples=120)
     @given(st.data())
     def judge_never_raises(data: st.DataObject) -> None:
-        offset, size = places[data.draw(st.sampled_from(sorted(set(places) - {"names", "weights"})))]
-        at = offset + 4 * data.draw(st.integers(0, size // 4 - 1))
-        package = core.Package(mangled(blob, at, data.draw(INT32)), "pico")
-        assert package.reason == NONE
-        if audit(package) == NONE:
+        part = data.draw(st.sampled_from(mangled_parts))
+        word = data.draw(st.integers(0, sizes[part] - 1))
+        package = core.Package(with_word(blob, part, word, data.draw(INT32)), "pico")
+        assert package.reason in (NONE, PACKAGE_UNUSABLE if part in core.PACKED_SECTIONS else NONE)
+        if package.reason == NONE and audit(package) == NONE:
             exercise(package, profile, data)
 
     judge_never_raises()
@@ -105,8 +99,7 @@ def test_mangled_tables_are_unusable_or_harmless(name: str) -> None:
 def test_a_length_that_its_byte_cannot_say_is_unusable(direction: int, extra: int, reason: int) -> None:
     """The guard's own replies write that byte."""
     blob = PROFILES["ct"]().blob
-    at = sections_of(blob)["framings"][0] + 4 * (direction * FRAMING_WORDS + F_LENGTH_EXTRA)
-    package = core.Package(mangled(blob, at, extra), "pico")
+    package = core.Package(with_word(blob, "framings", direction * FRAMING_WORDS + F_LENGTH_EXTRA, extra), "pico")
     assert package.reason == NONE
     assert audit(package) == reason
 
@@ -127,7 +120,7 @@ def exercise(package: core.Package, profile: Profile, data: st.DataObject) -> No
             judge.backward.write(reply, 0, profile.start_values())
 
 
-@given(st.integers(0, len(core.SECTIONS) * 3 - 1), INT32)
+@given(st.integers(0, len(core.SECTIONS) * core.ENTRY_BYTES // 4 - 1), INT32)
 def test_a_mangled_table_of_sections_is_refused_by_reason(word: int, value: int) -> None:
     package = core.Package(mangled(injector().blob, core.HEADER_BYTES + 4 * word, value), "pico")
     assert package.reason in (NONE, PACKAGE_UNUSABLE)
@@ -192,7 +185,7 @@ FATAL = [
 @pytest.mark.parametrize(("section", "word", "value"), FATAL)
 def test_the_audit_finds_a_wrong_index(section: str, word: int, value: int) -> None:
     blob = injector().blob
-    package = core.Package(mangled(blob, sections_of(blob)[section][0] + 4 * word, value), "pico")
+    package = core.Package(with_word(blob, section, word, value), "pico")
     assert package.reason == NONE
     assert audit(package) == PACKAGE_UNUSABLE
 
@@ -213,9 +206,62 @@ def test_a_package_without_its_table_of_sections_is_unusable() -> None:
 
 def test_a_table_that_is_too_short_is_found() -> None:
     blob = injector().blob
-    index = core.SECTIONS.index("params")
-    size_at = core.HEADER_BYTES + index * core.ENTRY_BYTES + 8
-    assert audit(core.Package(mangled(blob, size_at, 4 * (core.P_PARAMS - 1)), "pico")) == PACKAGE_UNUSABLE
+    at = core.HEADER_BYTES + core.SECTIONS.index("params") * core.ENTRY_BYTES
+    shorter = struct.pack("<II", 4 * (core.P_PARAMS - 1), core.P_PARAMS - 1)
+    package = core.Package(redigest(blob[: at + 8] + shorter + blob[at + 16 :]), "pico")
+    assert package.reason == NONE
+    assert audit(package) == PACKAGE_UNUSABLE
+
+
+def words_of(packed: bytes, count: int) -> list[int] | None:
+    """What `unpack` makes of them, or None where it refuses."""
+    words = array("i", bytes(4 * count))
+    return list(words) if core.unpack(packed, len(packed), words, count) else None
+
+
+@given(st.lists(st.integers(-(1 << 30), SMALL_HIGH)))
+def test_words_come_out_as_they_were_packed(words: list[int]) -> None:
+    packed = packed_words(struct.pack(f"<{len(words)}i", *words))
+    assert len(packed) % 4 == 0
+    assert words_of(packed, len(words)) == words
+    assert words_of(packed, len(words) + 4) is None
+    assert words_of(packed + bytes(4), len(words)) is None
+    assert words_of(packed[:-4], len(words)) is None or not words
+
+
+@pytest.mark.parametrize(
+    ("packed", "words"),
+    [
+        (b"\xff\xff\xff\xff\x03", [(1 << 30) - 1]),
+        (b"\x80\x80\x80\x80\x7c", [-(1 << 30)]),
+        (b"\xff\xff\xff\xff\x04", None),  # larger than what needs no heap
+        (b"\xff\xff\xff\xff\x7b", None),
+        (b"\xff\xff\xff\xff\x83\x00", None),  # longer than a word
+        (b"\x80", None),  # cut off
+        (b"", None),
+        (b"\x3f\x00\x00\x00", [63]),
+        (b"\x3f\x00\x00\x01", None),  # more than was stated
+        (b"\x3f\x00\x00\x00\x00", None),
+        (b"\x40", [-64]),
+    ],
+)
+def test_what_is_no_packed_word_is_refused(packed: bytes, words: list[int] | None) -> None:
+    assert words_of(packed, 1) == words
+
+
+@given(st.binary(max_size=64), st.integers(0, 70))
+def test_whatever_is_unpacked_is_small(packed: bytes, count: int) -> None:
+    assert all(-(1 << 30) <= word <= SMALL_HIGH for word in words_of(packed, count) or ())
+
+
+@pytest.mark.parametrize(("words", "reason"), [(core.MOST_WORDS, NONE), (core.MOST_WORDS + 1, PACKAGE_UNUSABLE)])
+def test_no_more_words_are_unpacked_than_a_device_may_hold(words: int, reason: int) -> None:
+    package = injector().package
+    parts = {name: bytes(package.table(name)) for name in core.SECTIONS}
+    table, body = layout(parts | {"curves": bytes(4 * words)})
+    header = bytearray(injector().blob[: core.HEADER_BYTES])
+    struct.pack_into("<I", header, LENGTH_AT, len(header) + len(table) + len(body))
+    assert core.Package(redigest(bytes(header) + table + body), "pico").reason == reason
 
 
 def test_networks_are_compiled_only_where_they_are_given() -> None:

@@ -11,7 +11,7 @@ Rules, in the order in which they are applied; the first that fails gives the re
  8. the feature-schema hash is the one that the root record names                       PACKAGE_SCHEMA
  9. the security counter is not below the one that is asked for                         PACKAGE_OLD
 10. the name is ASCII; every section lies behind the table of sections and inside the stated length, begins on a
-    word and has whole words; none is missing                                           PACKAGE_UNUSABLE
+    word and has whole words, as many as are stated; a packed one holds just these      PACKAGE_UNUSABLE
 11. the wire-format hash is that of the tables                                          PACKAGE_WIRE
 12. the feature-schema hash is that of the tables                                       PACKAGE_SCHEMA
 13. every index in every table points inside what it indexes (`core/audit.py`)          PACKAGE_UNUSABLE
@@ -29,7 +29,7 @@ import struct
 from array import array
 
 from interposer.core.codec import C_LENGTH, COMMAND_WORDS
-from interposer.core.compat import const, micropython, ptr32
+from interposer.core.compat import const, micropython, ptr8, ptr32
 from interposer.core.reasons import (
     NONE,
     PACKAGE_BOARD,
@@ -46,12 +46,12 @@ MAGIC = b"GGPK"
 HEADER = "<4sHHI4s4sIHH16s4s4sII4x32s"
 HEADER_BYTES = const(96)
 DIGEST_AT = const(64)
-ENTRY = "<III"  # section, offset, bytes
-ENTRY_BYTES = const(12)
+ENTRY = "<IIII"  # section, offset, bytes, words
+ENTRY_BYTES = const(16)
 PIECE_BYTES = const(1024)
 LAST_ASCII = const(126)
 SMALL = const(0x3FFFFFFF)  # the largest integer that needs no heap on the device
-FORMAT = const(2)
+FORMAT = const(3)
 WIRE_WORDS = const(C_LENGTH + 1)  # of a command: opcode, direction, length
 TAIL_MAGIC = b"GGSG"  # begins what follows the stated length: signatures, see `core/trust.py`
 MONITOR = const(0)
@@ -78,6 +78,8 @@ SECTIONS = (
     "golden",
 )
 BYTE_SECTIONS = ("weights", "names", "golden")  # read from the file when somebody asks
+PACKED_SECTIONS = ("rows", "curves", "limits", "nets")  # the long ones: two fifths of their words' size
+MOST_WORDS = const(16384)  # of a packed section
 ANY = b"\0\0\0\0"  # of a root record: it does not say
 
 # Words of the params section.
@@ -127,7 +129,9 @@ POLICY_BLOCK = const(0)
 POLICY_MOMENTARY = const(1)
 POLICY_REFUSE = const(2)
 
-LAYOUT = (HEADER + ENTRY + " ".join(SECTIONS) + " f24 c14 e3 r3 q7 l10 t2 n12 y8 o8 p24 x3 d2 k3 log10 slope12").encode()
+LAYOUT = (
+    HEADER + ENTRY + " ".join(SECTIONS + PACKED_SECTIONS) + " f24 c14 e3 r3 q7 l10 t2 n12 y8 o8 p24 x3 d2 k3 log10 slope12"
+).encode()
 
 
 @micropython.viper
@@ -138,6 +142,45 @@ def all_small(words: ptr32, count: int) -> int:
         if words[i] > SMALL or words[i] < -SMALL - 1:
             return 0
         i += 1
+    return 1
+
+
+@micropython.viper
+def unpack(packed: ptr8, size: int, words: ptr32, count: int) -> int:
+    """1 where `packed` holds just `count` words, which are small, and then less than a word of zeros; else 0.
+
+    A word is its lowest seven bits in a byte, then the next, as often as needed: 128 is added to every byte but the last, whose
+    bit of 64 is the sign (signed LEB128, as in DWARF).
+    """
+    at = 0
+    index = 0
+    while index < count:
+        value = 0
+        shift = 0
+        while shift >= 0:
+            if at >= size or shift > 28:
+                return 0
+            part = packed[at]
+            at += 1
+            if part < 128:
+                if part & 64:
+                    part -= 128
+                if shift == 28 and (part > 3 or part < -4):
+                    return 0
+                words[index] = value + (part << shift)
+                shift = -1
+            elif shift == 28:
+                return 0
+            else:
+                value += (part & 127) << shift
+                shift += 7
+        index += 1
+    if size - at > 3:
+        return 0
+    while at < size:
+        if packed[at]:
+            return 0
+        at += 1
     return 1
 
 
@@ -293,13 +336,18 @@ class Package:
         first = HEADER_BYTES + len(SECTIONS) * ENTRY_BYTES
         for index in range(len(SECTIONS)):
             at = index * ENTRY_BYTES
-            section, offset, size = struct.unpack(ENTRY, entries[at : at + ENTRY_BYTES])
+            section, offset, size, words = struct.unpack(ENTRY, entries[at : at + ENTRY_BYTES])
             if section != index or offset % 4 or size % 4 or offset < first or offset + size > self.length:
                 return PACKAGE_UNUSABLE
-            self.places[SECTIONS[index]] = (offset, size)
-        for name in SECTIONS:
+            name = SECTIONS[index]
+            if words > min(size, MOST_WORDS) if name in PACKED_SECTIONS else words != size // 4:
+                return PACKAGE_UNUSABLE
+            self.places[name] = (offset, size)
             if name not in BYTE_SECTIONS:
-                self.tables[name] = self._words(name)
+                self.tables[name] = array("i", range(words))
+        for name, table in self.tables.items():
+            if not self._fill(name, table):
+                return PACKAGE_UNUSABLE
         if self.wire != wire_hash(self.table):
             return PACKAGE_WIRE
         return NONE if self.schema == schema_hash(self.table) else PACKAGE_SCHEMA
@@ -309,10 +357,9 @@ class Package:
         self.file.seek(offset)
         return self.file.read(size)
 
-    def _words(self, name):
-        """A section as int32, read into its place: the device has no room for a large one twice."""
-        offset, size = self.places[name]
-        self.file.seek(offset)
-        words = array("i", range(size // 4))
-        self.file.readinto(words)
-        return words
+    def _fill(self, name, table):
+        """Read a section's words into their place, the device has no room for long ones twice; whether they are all there."""
+        if name in PACKED_SECTIONS:
+            return unpack(self._section(name), self.places[name][1], table, len(table))
+        self.file.seek(self.places[name][0])
+        return self.file.readinto(table) == 4 * len(table)

@@ -133,7 +133,11 @@ def _rules(module: ModuleType, least: int) -> str:
 def _header() -> str:
     """The header's fields with places and sizes from the format string of core."""
     rows = _fields(package.HEADER, HEADER_FIELDS)
-    entry = f"Then one entry of {package.ENTRY_BYTES} bytes per section: number, offset from the start of the file, bytes."
+    entry = (
+        f"Then one entry of {package.ENTRY_BYTES} bytes per section: number, offset from the start of the file, bytes, and how "
+        "many words they are. "
+        f"Packed words are signed LEB128 (DWARF 5, 7.6), {package.MOST_WORDS:,} at most in a section, filled up with zeros."
+    )
     return markdown.table(("byte", "size", "field", "content"), rows) + "\n\n" + entry
 
 
@@ -182,7 +186,7 @@ def _trust() -> list[str]:
 def _sections() -> str:
     rows = []
     for number, name in enumerate(package.SECTIONS):
-        kind = "bytes" if name in package.BYTE_SECTIONS else "words"
+        kind = "bytes" if name in package.BYTE_SECTIONS else "packed words" if name in package.PACKED_SECTIONS else "words"
         rows.append((str(number), f"`{name}`", kind, CONTENTS[name]))
     return markdown.table(("number", "section", "of", "content"), rows)
 

@@ -209,11 +209,8 @@ def _params(compiled: Compiled, nets: int, tables: NetTables) -> list[int]:
 
 def seal(compiled: Compiled, parts: Mapping[str, bytes], board: str) -> bytes:
     """Header, table of sections and sections, with the digest."""
-    at = core.HEADER_BYTES + core.ENTRY_BYTES * len(core.SECTIONS)
-    table, body = b"", b""
-    for index, name in enumerate(core.SECTIONS):
-        table += struct.pack(core.ENTRY, index, at + len(body), len(parts[name]))
-        body += parts[name]
+    table, body = layout(parts)
+    at = core.HEADER_BYTES + len(table)
     header = struct.pack(
         core.HEADER,
         core.MAGIC,
@@ -235,6 +232,17 @@ def seal(compiled: Compiled, parts: Mapping[str, bytes], board: str) -> bytes:
     return redigest(header + table + body, board)
 
 
+def layout(parts: Mapping[str, bytes]) -> tuple[bytes, bytes]:
+    """Table of sections, and what it tells about, of sections as little-endian words."""
+    at = core.HEADER_BYTES + core.ENTRY_BYTES * len(core.SECTIONS)
+    table, body = b"", b""
+    for index, name in enumerate(core.SECTIONS):
+        content = packed_words(parts[name]) if name in core.PACKED_SECTIONS else parts[name]
+        table += struct.pack(core.ENTRY, index, at + len(body), len(content), len(parts[name]) // 4)
+        body += content
+    return table, body
+
+
 def redigest(blob: bytes, board: str = DEFAULT_BOARD) -> bytes:
     """The same package, unsigned, with hashes and digest that fit; hashes stay where tables cannot be read."""
     length = int.from_bytes(blob[8:12], "little")
@@ -250,6 +258,17 @@ def redigest(blob: bytes, board: str = DEFAULT_BOARD) -> bytes:
 def _digested(blob: bytes) -> bytes:
     digest: bytes = core.digest_of(blob, len(blob))
     return blob[: core.DIGEST_AT] + digest + blob[core.DIGEST_AT + len(digest) :]
+
+
+def packed_words(section: bytes) -> bytes:
+    """A section's words as `core.unpack` reads them, filled up to a word."""
+    packed = bytearray()
+    for (word,) in struct.iter_unpack("<i", section):
+        while not -64 <= word < 64:
+            packed.append(128 | word & 127)
+            word >>= 7
+        packed.append(word & 127)
+    return bytes(packed) + bytes(-len(packed) % 4)
 
 
 def _little(words: Sequence[int]) -> bytes:
