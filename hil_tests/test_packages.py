@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 from guard import Guard
+from on_target import run_on_target
 from spoilt import spoilt
 from stage import Stage
 
 from gantryguard.profiles.profile import Profile
 from gantryguard.rig import trace
 from gantryguard.rig.clock import MS
+from gantryguard.signing.development import provisioned
 from interposer.core import reasons
 
 REFUSED = (
@@ -49,3 +51,12 @@ def test_without_a_package_the_image_as_flashed_stays_safe(micropython_uf2: Path
 
 def test_every_spoilt_package_is_tried(ct: Profile) -> None:
     assert set(spoilt(ct)) == set(REFUSED)
+
+
+def test_a_package_is_verified_in_150_ms(micropython_uf2: Path, ct: Profile) -> None:
+    """Digest, signature and what the root record asks, simulated, on a device that does nothing else: as at every start."""
+    source = (Path(__file__).parent / "verify_on_target.py").read_bytes()
+    (outcome,) = run_on_target(micropython_uf2, {"verify": source}, provisioned(ct.blob)).values()
+    print(outcome)
+    assert outcome.startswith("ok ")
+    assert int(outcome.split()[1]) <= 150_000

@@ -96,6 +96,8 @@ def test_sizes_of_tree_and_chains_must_agree() -> None:
     assert lms.parameters(own_key().public()[:4] + b"\0\0\0\4" + bytes(40)) is None
     assert lms.parameters(b"\0\0\0\1" + own_key().public()[4:]) is None
     assert lms.parameters(own_key().public()[:4] + b"\0\0\0\x09" + bytes(40)) is None
+    for at in (0, 4):  # the highest byte of a number counts too
+        assert lms.parameters(own_key().public()[:at] + b"\1" + own_key().public()[at + 1 :]) is None
 
 
 def test_it_breathes_between_the_chains() -> None:
