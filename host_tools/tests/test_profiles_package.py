@@ -213,6 +213,19 @@ def test_a_table_that_is_too_short_is_found() -> None:
     assert audit(package) == PACKAGE_UNUSABLE
 
 
+def test_tables_are_read_when_they_are_asked_for() -> None:
+    package = core.Package(injector().blob, "pico", None, False)
+    assert (package.reason, package.tables) == (NONE, {})
+    package.read_tables()
+    assert (package.reason, package.tables) == (NONE, injector().package.tables)
+
+
+def test_what_cannot_be_used_is_never_read() -> None:
+    package = core.Package(injector().blob, "pico2", None, False)
+    package.read_tables()
+    assert (package.reason, package.tables) == (PACKAGE_BOARD, {})
+
+
 def words_of(packed: bytes, count: int) -> list[int] | None:
     """What `unpack` makes of them, or None where it refuses."""
     words = array("i", bytes(4 * count))
