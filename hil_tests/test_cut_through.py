@@ -63,6 +63,7 @@ def bench(booted_cutting: EmulatedPico, cutting: Profile) -> Bench:
     return Bench(booted_cutting, cutting)
 
 
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize(
     ("baud", "frames"),
     [
@@ -112,6 +113,7 @@ def test_no_stream_gets_a_refused_frame_through(bench: Bench) -> None:
 
 
 @pytest.mark.full
+@pytest.mark.timeout(3600)
 def test_no_stream_gets_a_refused_frame_through_in_the_long_run(bench: Bench) -> None:
     assert_hostile(bench, seed=2, bursts=300)
 

@@ -40,7 +40,7 @@ from interposer.core.package import P_BAUD, P_GAP_MS, P_RATE_FRAMES, POLICY_REFU
 LAST_BIT = 0x80
 HIDDEN_AT = 9  # byte of a frame at which another one begins
 PATTERN = ("scan_parameters", "keep_alive", "scan_parameters", "stop")
-LEAST_GAP_MS = 4
+LEAST_GAP_MS = 2
 GAP_BYTES = 40
 MS_PER_S = 1000
 REST_GAPS = 3  # between two commands, in silences that end a frame: each finds both lines at rest

@@ -27,10 +27,11 @@ tolerates.
 CUT = """
 ## Cut-through
 
-For profiles that ask for it (`docs/adr/0010-cut-through.md`). Mixed frames, each when both lines are at rest: commands that
-pass; unknown ones; such whose check is wrong in its last bit; such that hide a whole frame; damaged ones. *In time*: the
-verdict came before the frame's last bit, so that it left while it came. The others arrived spoiled and again, whole, after the
-silence that ends a frame. *Wrong*: frames that the gantry took and should not have, or should have taken and did not.
+For profiles that ask for it (`docs/adr/0010-cut-through.md`). Mixed frames, each when both lines are at rest: scan parameters,
+keep-alives and stops, which pass; unknown commands; frames whose check is wrong in its last bit; such that hide a whole frame;
+damaged ones. *In time*: the verdict came before the frame's last bit, so that it left while it came. The others arrived spoiled
+and again, whole, after the silence that ends a frame. *Wrong*: frames that the gantry took and should not have, or should have
+taken and did not. *Delay*: of every byte that left while its frame came.
 
 """
 STAGES = """
@@ -95,11 +96,11 @@ def _cut(figures: Mapping[str, Any]) -> str:
             f"{cut['passing']:,}",
             f"{cut['in_time']:,}",
             f"{cut['wrong']:,}",
-            f"{cut['delay_bits']['max']:.2f}" if cut["delay_bits"] else "none in time",
+            f"{cut['delay_bits']['max']:.1f}" if cut["delay_bits"] else "none in time",
         )
         for cut in figures["cut_through"]
     ]
-    return markdown.table(("baud", "frames", "that pass", "in time", "wrong", "most added delay, bits"), rows) + "\n"
+    return markdown.table(("baud", "frames", "that pass", "in time", "wrong", "most delay, bits"), rows) + "\n"
 
 
 def _spread(spread: Mapping[str, float] | None) -> str:
