@@ -15,6 +15,7 @@ from machine import WDT
 from interposer import loading
 from interposer.bridge import FOR_EVER, Bridge
 from interposer.core.compat import const
+from interposer.core.link import F_CUT_THROUGH
 from interposer.core.package import P_BAUD
 from interposer.core.reasons import NONE, ON_TRIAL, PASS
 from interposer.hal import board_record as board
@@ -33,6 +34,7 @@ WATCHDOG_MS = const(2000)
 IDLE_MS = const(50)
 TIMED_US = const(250)  # shorter pauses are spent awake
 WAKING_US = const(60)  # from the timer's interrupt to the next turn
+BRIDGE_BYTES = const(4096)  # kept free of code while that is loaded: a bridge has an array of 3 kB
 SENDING_MS = const(2)  # between two looks whether the host has taken a packet
 
 
@@ -69,7 +71,7 @@ def _run(relay):
     package, judge = loaded.package, loaded.judge
     params = package.table("params")
     console, gantry = open_ports(rings, params[P_BAUD])
-    bridge = Bridge(package, judge, console, gantry, relay, red, green, Keys())
+    bridge = _bridge(package)(package, judge, console, gantry, relay, red, green, Keys())
     logbook = _logbook(bridge.events, bridge, loaded)
     maintenance = _maintenance(Status(bridge, loaded, death, crash), logbook, watchdog)
     wake = Wake()
@@ -82,6 +84,19 @@ def _run(relay):
         _guard(bridge, wake, maintenance, logbook, watchdog)
     finally:
         logbook.note()
+
+
+def _bridge(package):
+    """The kind of bridge that the package asks for; the code of cut-through costs no memory where it does not."""
+    if not package.table("framings")[F_CUT_THROUGH]:
+        return Bridge
+    gc.collect()
+    room = bytearray(BRIDGE_BYTES)
+    from interposer.cutting import CuttingBridge
+
+    del room
+    gc.collect()
+    return CuttingBridge
 
 
 def _logbook(events, bridge, loaded):
@@ -137,6 +152,8 @@ def _guard(bridge, wake, maintenance, logbook, watchdog):
                 idle_ms = bridge.idle_ms()
                 for _ in waiting.ipoll(min(idle_ms, SENDING_MS) if maintenance.is_sending() else idle_ms):
                     is_quiet = False
+                if bridge.hurries and wake.is_due():
+                    continue
         if pause_us != FOR_EVER and bridge.tended_at == tended_at:
             continue
         is_due = logbook.is_due(time.ticks_ms()) and is_quiet  # asked every time: it follows the clock, and what waits

@@ -60,6 +60,8 @@ UNHURRIED_US = const(1000)  # a pause in which the rest may have its turn
 class Bridge:
     """The guard between two ports. `step` is one turn of the loop."""
 
+    hurries = False  # whether a frame wants its turn as soon as it begins
+
     def __init__(self, package, judge, console, gantry, relay, red, green, keys):
         params = package.table("params")
         framings = package.table("framings")

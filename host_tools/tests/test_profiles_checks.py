@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from profile_bench import INJECTOR, injector
 
+from gantryguard.errors import UserError
 from gantryguard.profiles.framing import framing_record
 from gantryguard.profiles.source import read
 from interposer.core import link
@@ -84,6 +85,28 @@ def test_a_check_written_in_any_form_is_found_right_and_wrong(form: str, tmp_pat
     assert bytes(buffer[3:5]) == expected
     assert link.check_holds(buffer, 3, 0xA5, framing) == 1
     assert link.check_holds(buffer, 3, 0xA4, framing) == 0
+
+
+COUNTED = (
+    'framing = "counted"\nstart = {start}\nlength_at = 2\nlength_extra = 5\nopcode_at = 4\nbody_at = 5\ncut_through = true\n'
+    '[check]\nkind = "{kind}"\nsize = {size}\n{keep}'
+)
+
+
+@pytest.mark.parametrize(
+    ("start", "kind", "is_fit"), [("[1, 2]", "xor", True), ("[1]", "xor", False), ("[1, 2]", "none", False)]
+)
+def test_cut_through_is_for_links_whose_receiver_sees_what_was_spoiled(
+    start: str, kind: str, is_fit: bool, tmp_path: Path
+) -> None:
+    text = COUNTED.format(start=start, kind=kind, size=int(kind != "none"), keep="keep = 0xFF\n" if kind != "none" else "")
+    (tmp_path / "link.toml").write_text(text, encoding="utf-8")
+    assert framing_record(read(tmp_path / "link.toml"), 8)[link.F_CUT_THROUGH] == 0  # the gantry's bytes are not judged
+    if is_fit:
+        assert framing_record(read(tmp_path / "link.toml"), 8, from_console=True)[link.F_CUT_THROUGH] == 1
+    else:
+        with pytest.raises(UserError, match="cut_through"):
+            framing_record(read(tmp_path / "link.toml"), 8, from_console=True)
 
 
 def test_a_text_frame_reads_back() -> None:

@@ -25,6 +25,7 @@ BAD = [
     ("link.toml", 'framing = "delimited"', 'framing = "wild"', "framing", "forward.framing"),
     ("link.toml", "opcode_at = 1", "opcode_at = 0", "opcode_at", "forward.opcode_at"),
     ("link.toml", "opcode_at = 1", "opcode_at = 2", "opcode_at", "forward.opcode_at"),
+    ("link.toml", "opcode_at = 1", "opcode_at = 1\ncut_through = true", "cut_through", "forward.cut_through"),
     ("link.toml", "size = 1\n", "size = 5\n", "size", "forward.check.size"),
     ("link.toml", "from = 1\n", "from = 9\n", "from", "forward.check.from"),
     ("link.toml", "range = [0, 300]", "range = [300, 0]", "range = [300", "fields.volume_ml.range"),

@@ -17,6 +17,7 @@ MOST_BAUD = const(3000000)
 MOST_VALUES = const(4096)
 MOST_FRAME = const(505)  # a counted frame's 255 bytes and the most that lies around them
 MOST_COMMANDS = const(254)
+LEAST_STARTS = const(2)  # for cut-through, which stops at everything that looks like the beginning of a frame
 MOST_REASONS = const(128)
 MOST_OUTPUTS = const(32)
 MOST_NETS = const(30)
@@ -34,6 +35,12 @@ def audit(tables):
 def _within(first, count, length):
     """Whether `count` entries from `first` on lie inside `length`."""
     return first >= 0 and count >= 0 and first + count <= length
+
+
+def may_cut_through(framing):
+    """1 where a frame tells its end before it comes and its receiver sees that it was spoiled, else 0."""
+    knows_end = framing[link.F_KIND] == link.COUNTED and framing[link.F_STARTS] >= LEAST_STARTS
+    return int(knows_end and framing[link.F_CHECK] != link.CHECK_NONE)
 
 
 class _Audit:
@@ -160,6 +167,7 @@ class _Audit:
             and -1 <= framing[link.F_SEQUENCE_AT] < body
             and (not counted or 0 <= framing[link.F_LENGTH_AT] < body)
             and 0 <= framing[link.F_LENGTH_EXTRA] <= MOST_FRAME
+            and 0 <= framing[link.F_CUT_THROUGH] <= may_cut_through(framing)
             and self._framing_bytes(framing)
         )
 

@@ -32,6 +32,7 @@ F_SEQUENCE_AT = const(19)
 F_OPCODE_AT = const(20)
 F_OPCODE_FORM = const(21)
 F_BODY_AT = const(22)
+F_CUT_THROUGH = const(23)  # 1: frames may leave while they come, and are spoiled where they may not; console to gantry alone
 
 COUNTED = const(1)
 DELIMITED = const(2)

@@ -79,6 +79,11 @@ class Wake(io.IOBase):
         self.timer.init(mode=Timer.ONE_SHOT, period=pause_us, tick_hz=TICKS_PER_S, callback=_is_due)  # type: ignore[call-overload]  # as documented
 
     @micropython.native
+    def is_due(self):
+        """Whether somebody has been woken since."""
+        return _words[W_WOKEN]
+
+    @micropython.native
     def ioctl(self, request, flags):
         """Answer `poll`."""
         return flags if request == POLL and _words[W_WOKEN] else 0

@@ -8,19 +8,27 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from gantryguard.benchmarks.cut_through import CutThrough, cutting_profile, measure_cut_through
 from gantryguard.benchmarks.latency import Measured, guard_at, measure, seen_from_the_line
 from gantryguard.benchmarks.stages import Stages, measure_stages
 from gantryguard.profiles.files import baud_of
 from gantryguard.profiles.profile import Profile
+from interposer.core.audit import may_cut_through
+from interposer.core.link import FRAMING_WORDS
 
+RATES = (9600, 38_400, 115_200, 460_800, 921_600, 3_000_000)
+CUT_RATES = (9600, 19_200, 57_600, 115_200, 921_600)
+CUT_SHARE = 5  # these take so much longer, each with its rest before and after
+CUT_LEAST = 6
 FRAMES_SEEN = 40  # commands at rest whose median stands for the ways in and out of the stages
 
 
 @dataclass(frozen=True)
 class Budget:
-    """Results by rate and mode; cycles by stage, kernels beside published ones, and memory, as `stages.Stages` has them."""
+    """Results by rate and mode, then of frames that leave while they come; cycles, kernels and memory as in `stages.Stages`."""
 
     results: list[Measured]
+    cut_through: list[CutThrough]
     stages_cycles: Mapping[str, float]
     kernels: list[dict[str, str | float]]
     memory: Mapping[str, int]
@@ -35,16 +43,24 @@ def measure_latency(
         parts: list[Future[Measured]] = [
             pool.submit(_result, profile, micropython, rate, frames, is_spaced) for rate in rates for is_spaced in (True, False)
         ]
+        framing = profile.package.table("framings")[:FRAMING_WORDS]
+        cut_rates = [rate for rate in CUT_RATES if rate in rates or tuple(rates) == RATES] if may_cut_through(framing) else []
+        cuts = [pool.submit(_cut, profile, micropython, rate, max(CUT_LEAST, frames // CUT_SHARE)) for rate in cut_rates]
         results = []
         for part in parts:
             results.append(part.result())
             tell(results[-1])
         found = stages.result()
-    return Budget(results, found.stages_cycles, found.kernels, found.memory)
+        cut = [part.result() for part in cuts]
+    return Budget(results, cut, found.stages_cycles, found.kernels, found.memory)
 
 
 def _result(profile: Profile, micropython: Path, rate: int, frames: int, is_spaced: bool) -> Measured:
     return measure(guard_at(profile, micropython, rate), profile, rate, frames, is_spaced=is_spaced)
+
+
+def _cut(profile: Profile, micropython: Path, rate: int, frames: int) -> CutThrough:
+    return measure_cut_through(cutting_profile(profile, rate), micropython, frames)
 
 
 def _stages(profile: Profile, micropython: Path) -> Stages:

@@ -24,6 +24,16 @@ tolerates.
 ## From the last byte in to the verdict, and to the beginning of the first byte out
 
 """
+CUT = """
+## Cut-through
+
+For profiles that ask for it (`docs/adr/0010-cut-through.md`). Mixed frames, each when both lines are at rest: scan parameters,
+keep-alives and stops, which pass; unknown commands; frames whose check is wrong in its last bit; such that hide a whole frame;
+damaged ones. *In time*: the verdict came before the frame's last bit, so that it left while it came. The others arrived spoiled
+and again, whole, after the silence that ends a frame. *Wrong*: frames that the gantry took and should not have, or should have
+taken and did not. *Delay*: of every byte that left while its frame came.
+
+"""
 STAGES = """
 ## The budget of one verdict
 
@@ -58,7 +68,8 @@ TAIL = """
 def performance_document(text: str) -> str:
     """The document for the text of `performance.json`."""
     figures = json.loads(text)
-    return HEAD + _results(figures) + STAGES + _stages(figures) + KERNELS + _kernels(figures) + MEMORY + _memory(figures) + TAIL
+    lines = HEAD + _results(figures) + CUT + _cut(figures)
+    return lines + STAGES + _stages(figures) + KERNELS + _kernels(figures) + MEMORY + _memory(figures) + TAIL
 
 
 def _results(figures: Mapping[str, Any]) -> str:
@@ -75,6 +86,21 @@ def _results(figures: Mapping[str, Any]) -> str:
     ]
     note = "Minimum / median / 99th percentile / maximum; none where frames were lost.\n\n"
     return note + markdown.table(("baud", "mode", "commands", "lost", "verdict, us", "first byte out, us"), rows) + "\n"
+
+
+def _cut(figures: Mapping[str, Any]) -> str:
+    rows = [
+        (
+            f"{cut['baud']:,}",
+            f"{cut['frames']:,}",
+            f"{cut['passing']:,}",
+            f"{cut['in_time']:,}",
+            f"{cut['wrong']:,}",
+            f"{cut['delay_bits']['max']:.1f}" if cut["delay_bits"] else "none in time",
+        )
+        for cut in figures["cut_through"]
+    ]
+    return markdown.table(("baud", "frames", "that pass", "in time", "wrong", "most delay, bits"), rows) + "\n"
 
 
 def _spread(spread: Mapping[str, float] | None) -> str:

@@ -145,13 +145,13 @@ def missing(sent: list[bytes], arrived: list[bytes]) -> int:
     return len(sent) - found + len(arrived) - found
 
 
-def commands(profile: Profile, count: int) -> list[bytes]:
-    """An examination that passes: its context, then parameters and keep-alives in turn."""
+def commands(profile: Profile, count: int, pattern: Sequence[str] = PATTERN) -> list[bytes]:
+    """An examination that passes: its context, then commands in turn, usually parameters and keep-alives."""
     writer = Commands(profile, FORWARD)
     parameters = cases.abdomen().parameters
     frames = [writer.build("exam_context", 1, cases.ADULT)]
     for number in range(2, count + 1):
-        name = PATTERN[number % len(PATTERN)]
+        name = pattern[number % len(pattern)]
         frames.append(writer.build(name, number & 255, parameters if name == "scan_parameters" else {}))
     return frames
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gantryguard.benchmarks import CYCLES_PER_US
-from gantryguard.benchmarks.budget import Budget, measure_latency
+from gantryguard.benchmarks.budget import RATES, Budget, measure_latency
 from gantryguard.benchmarks.latency import Measured, frames_within, guard_at, measure
 from gantryguard.benchmarks.picture import draw
 from gantryguard.cli.options import Image, ProfileName
@@ -24,7 +24,6 @@ from gantryguard.profiles.files import load_profile
 from gantryguard.profiles.profile import Profile
 from gantryguard.rig.spread import Spread
 
-RATES = (9600, 38_400, 115_200, 460_800, 921_600, 3_000_000)
 LADDER = (115_200, 230_400, 345_600, 460_800, 691_200, 921_600, 1_382_400, 2_000_000, 3_000_000)
 
 Rates = Annotated[list[int] | None, typer.Option("--baud", min=9600, max=3_000_000, help="A rate; again for more.")]
@@ -104,6 +103,10 @@ def _print(results: Sequence[Measured]) -> None:
 
 
 def _print_stages(budget: Budget) -> None:
+    table = Table("cut-through, baud", "pass", "in time", "wrong", "delay, bits")
+    for cut in budget.cut_through:
+        table.add_row(str(cut.baud), str(cut.passing), str(cut.in_time), str(cut.wrong), _bits(cut.delay_bits))
+    Console().print(table)
     table = Table("stage of a verdict on scan parameters", "cycles", "us at 125 MHz")
     for name, cycles in budget.stages_cycles.items():
         table.add_row(name, f"{cycles:.0f}", f"{cycles / CYCLES_PER_US:.1f}")
@@ -113,6 +116,10 @@ def _print_stages(budget: Budget) -> None:
         table.add_row(*map(str, kernel.values()))
     Console().print(table)
     print(", ".join(f"{name.replace('_', ' ')}: {size} bytes" for name, size in budget.memory.items()))
+
+
+def _bits(spread: Spread | None) -> str:
+    return f"{spread.median:g} to {spread.max:g}" if spread else "-"
 
 
 def _cell(spread: Spread | None) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from gantryguard.profiles.source import Entry
 from interposer.core import link
+from interposer.core.audit import LEAST_STARTS, may_cut_through
 
 CHECKS: Mapping[str, int] = {
     "none": link.CHECK_NONE,
@@ -18,7 +19,7 @@ OPCODES: Mapping[str, int] = {"byte": link.OPCODE_BYTE, "digits": link.OPCODE_DI
 MOST_STARTS = 4
 
 
-def framing_record(entry: Entry, longest: int) -> list[int]:
+def framing_record(entry: Entry, longest: int, *, from_console: bool = False) -> list[int]:
     """The FRAMING_WORDS words of a direction whose longest frame has `longest` bytes."""
     words = [0] * link.FRAMING_WORDS
     is_counted = entry.choice("framing", ("counted", "delimited")) == "counted"
@@ -37,8 +38,18 @@ def framing_record(entry: Entry, longest: int) -> list[int]:
         if not 0 <= words[link.F_MAX] - words[link.F_LENGTH_EXTRA] <= 255:
             entry.fail("length_extra", f"makes the length byte of {words[link.F_MAX]} bytes overflow", "check it.")
     _check_places(words, entry)
+    if entry.flag("cut_through") and from_console:
+        _put_cut_through(words, entry)
     entry.done()
     return words
+
+
+def _put_cut_through(words: list[int], entry: Entry) -> None:
+    words[link.F_CUT_THROUGH] = may_cut_through(words)
+    if not words[link.F_CUT_THROUGH]:
+        what = "lets bytes of bad commands out, on a link whose receiver cannot tell that they were spoiled"
+        remedy = f"remove it, or have frames with a length, a check and at least {LEAST_STARTS} start bytes."
+        entry.fail("cut_through", what, remedy)
 
 
 def _put_start(words: list[int], entry: Entry, is_counted: bool) -> None:

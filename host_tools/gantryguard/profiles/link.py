@@ -107,7 +107,8 @@ def read_link(root: Entry, vector: Vector) -> Link:
     framings = array("i")
     for direction, name in enumerate(DIRECTIONS):
         mine = [command for command in commands.values() if command.direction == direction]
-        framings.extend(framing_record(frames[name], _longest(mine, frames[name])))
+        from_console = direction == link.FORWARD
+        framings.extend(framing_record(frames[name], _longest(mine, frames[name]), from_console=from_console))
     held, refused, slot = _replies(root, commands, vector)
     rest = _rest(root, commands, vector)
     root.done()
@@ -175,6 +176,8 @@ def _framing_entry(root: Entry, direction: str) -> Entry:
     if entry.flag("same_as_forward"):
         entry.done()
         return root.child("forward")
+    if direction != DIRECTIONS[link.FORWARD] and entry.has("cut_through"):
+        entry.fail("cut_through", "is for the console's frames", "remove it: the gantry's bytes are passed on unjudged.")
     return entry
 
 

@@ -38,7 +38,7 @@ class Line:
 
     `deliver(byte, flags)` is called at each arrival (flags: 0 or FRAMING, PARITY, BREAK). `faults` maps the
     position of a byte (counted from 0 over the line's life, lost bytes included) to flags to arrive with.
-    `watch(byte, arrived)` is for recorders: it is called before `deliver`, and for lost bytes too. `begin()` is called at
+    `watch(byte, arrived)` is for recorders: it is called before `deliver`, and for lost bytes too. `begin(byte)` is called at
     the falling edge of each start bit.
     """
 
@@ -53,7 +53,7 @@ class Line:
         self.deliver = deliver
         self.contact = contact
         self.watch: Watch | None = None
-        self.begin: Callable[[], None] | None = None
+        self.begin: Callable[[int], None] | None = None
         self.arrivals: list[Arrival] = []
         self.faults: dict[int, int] = {}
         self.sent = 0
@@ -91,10 +91,10 @@ class Line:
         flags |= self.faults.pop(self.sent, 0)
         self.sent += 1
         if self.begin is not None:
-            self.begin()
-        whole = self._closed()
+            self.begin(byte)
+        whole = self.closed
         end_ns = self._clock.now_ns + duration_ns
-        self._flight = self._clock.call_at(end_ns, lambda: self._arrive(byte, flags, whole))
+        self._flight = self._clock.call_at(end_ns, lambda: self.arrive(byte, flags, whole))
 
     def abort(self) -> None:
         """The transmitter fails in the middle of a byte: that byte and all that wait are lost."""
@@ -104,7 +104,9 @@ class Line:
             self._flight = None
             self.lost += 1
 
-    def _closed(self) -> bool:
+    @property
+    def closed(self) -> bool:
+        """Whether the contact in the line, if there is one, is closed now."""
         return self.contact is None or self.contact()
 
     def _next(self) -> None:
@@ -116,9 +118,10 @@ class Line:
         self.carry(byte, duration_ns, flags)
         self._clock.call_at(self._clock.now_ns + duration_ns, self._next)
 
-    def _arrive(self, byte: int, flags: int, whole: bool) -> None:
+    def arrive(self, byte: int, flags: int, whole: bool) -> None:
+        """A byte ends now, as the receiver read it; `whole`: the contact was closed when it began."""
         self._flight = None
-        arrived = whole and self._closed()
+        arrived = whole and self.closed
         if self.watch is not None:
             self.watch(byte, arrived)
         if not arrived:

