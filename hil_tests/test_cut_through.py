@@ -6,6 +6,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from guard import Guard
 
 from gantryguard.benchmarks.cut_through import bad_frame, cutting_profile, measure_cut_through
 from gantryguard.profiles.profile import Profile
@@ -21,6 +22,19 @@ BAUD = 57_600  # of the short runs: here short commands leave in time, long ones
 MOST_DELAY_BITS = 1
 LEAST_IN_TIME = {19_200: 0.99, 115_200: 0.45, 921_600: 0.15}  # all; those that ask no network; a stop that finds the loop awake
 SEEN_UP_NS = 100 * MS  # a key counts that was seen up since the hold began
+WATCHDOG_NS = 2200 * MS
+CHECK_BYTES = 2
+HANGS_INSIDE_A_FRAME = """
+from time import sleep_ms
+from interposer import cutting
+from interposer.hal.cut_through import follow
+def hang(block, works, now):
+    if follow(block[0], block[1], block[2], block[6]):
+        while True:
+            sleep_ms(100)
+    return -1
+cutting.follow_and_judge = hang
+"""
 HELD = cases.abdomen(kvp=140, ma=560, rotation_s=0.8, pitch=0.8, scan_length_mm=460)  # above the notification value
 
 pytestmark = pytest.mark.forked
@@ -106,6 +120,17 @@ def test_a_stop_passes_right_behind_a_refused_frame(bench: Bench) -> None:
     stop = bench.writer.build("stop", 2, {})
     assert bench.send(bad_frame(bench.writer, good, 0) + stop) == [stop]
     assert bench.send(bench.writer.build("keep_alive", 3, {}) + stop)[-1] == stop
+
+
+def test_a_guard_that_hangs_inside_a_frame_lets_it_go_spoiled(micropython_uf2: Path, cutting: Profile) -> None:
+    """The state machine needs a word for each byte of the check; nobody is there to give it. Then the watchdog opens the relay."""
+    bench = Bench(Guard(micropython_uf2, cutting, patch=HANGS_INSIDE_A_FRAME).boot().pico, cutting)
+    alive = bench.writer.build("keep_alive", 1, {})
+    assert bench.send(alive) == []
+    assert bench.pico.gantry_out.data.startswith(alive[:-CHECK_BYTES]), "it was on its way"
+    assert bench.pico.gantry_out.data != alive
+    assert bench.pico.run_while(lambda: bench.pico.relay.closed, WATCHDOG_NS)
+    assert bench.taken == []
 
 
 def test_no_stream_gets_a_refused_frame_through(bench: Bench) -> None:
