@@ -123,7 +123,7 @@ def test_a_stop_passes_right_behind_a_refused_frame(bench: Bench) -> None:
 
 
 def test_a_guard_that_hangs_inside_a_frame_lets_it_go_spoiled(micropython_uf2: Path, cutting: Profile) -> None:
-    """The state machine needs a word for each byte of the check; nobody is there to give it. Then the watchdog opens the relay."""
+    """The state machine needs a word for each byte of the check, and nobody gives it. Then the watchdog opens the relay."""
     bench = Bench(Guard(micropython_uf2, cutting, patch=HANGS_INSIDE_A_FRAME).boot().pico, cutting)
     alive = bench.writer.build("keep_alive", 1, {})
     assert bench.send(alive) == []

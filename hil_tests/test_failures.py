@@ -39,6 +39,7 @@ def fail(guard: Guard, number: int) -> tuple[int, int]:
 @pytest.mark.parametrize("number", range(len(CALLBACKS)), ids=CALLBACKS)
 def test_an_exception_anywhere_opens_the_relay(faulty: Guard, number: int) -> None:
     raised, opened = fail(faulty, number)
+    print(f"open after {(opened - raised) / 1000:.0f} us")
     assert opened - raised <= OPEN_WITHIN_NS
     assert faulty.run_until(lambda: bool(faulty.times(trace.RESET, 2)), 100), "the guard went on"
     left = len(faulty.pico.gantry_out.arrivals)

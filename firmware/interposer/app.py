@@ -83,6 +83,7 @@ def _run(relay):
     try:
         _guard(bridge, wake, maintenance, logbook, watchdog)
     finally:
+        relay.open()  # before anything else
         logbook.note()
 
 
