@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from profile_bench import with_word
-
-from gantryguard.profiles.package import redigest
+from gantryguard.profiles.package import redigest, with_words
 from gantryguard.profiles.profile import Profile
 from interposer.core import package as core
 from interposer.core import reasons
@@ -27,7 +25,7 @@ def spoilt(profile: Profile) -> dict[str, tuple[bytes | None, int]]:
         "other board": (_put(blob, 16, b"\0\0\0\0"), reasons.PACKAGE_BOARD),
         "wild section": (_put(blob, core.HEADER_BYTES + 4, b"\xff\xff\xff\x7f"), reasons.PACKAGE_UNUSABLE),
         "name is not ASCII": (_put(blob, NAME_AT, "ct\u00e9".encode()), reasons.PACKAGE_UNUSABLE),
-        "wild slot": (with_word(blob, "limits", 0, 99_999), reasons.PACKAGE_UNUSABLE),
+        "wild slot": (with_words(blob, {("limits", 0): 99_999}), reasons.PACKAGE_UNUSABLE),
     }
 
 

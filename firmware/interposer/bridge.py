@@ -30,7 +30,7 @@ from interposer.core.codec import ALWAYS_PASSES
 from interposer.core.compat import const, elapsed, micropython
 from interposer.core.gate import BLOCKING, HOLDING, KEEP, PASSING, REFUSE_HELD, SAY_HELD, SAY_REFUSED, SEND, SEND_HELD, Gate
 from interposer.core.limits import L_NAME, LIMIT_WORDS
-from interposer.core.link import BACKWARD, D_LAST_BAD, D_LENGTH, F_MAX, FRAMING_WORDS, Deframer, move, same
+from interposer.core.link import BACKWARD, COUNT_MASK, D_LAST_BAD, D_LENGTH, F_MAX, FRAMING_WORDS, Deframer, move, same
 from interposer.core.package import ENFORCE, P_GAP_MS
 from interposer.core.pipeline import R_BLAMED, R_COMMAND, R_IS_RETRY, R_LIMIT, R_NETWORK, R_REASON, R_VERDICT
 from interposer.core.reasons import BLOCK, NONE, OVERRUN, PASS, RELAY_FAULT
@@ -41,7 +41,6 @@ from interposer.hal.panel import FAST, OFF, ON, SLOW
 from interposer.replies import ANSWERS, Replies
 from interposer.service.events import BAD_FRAME, BOOT, PROPOSAL, STATE, VERDICT, Events
 
-COUNT_MASK = const(0x3FFFFFFF)  # counters start again before they would need heap
 FAULT = const(3)  # above PASSING, HOLDING and BLOCKING, beyond the gate's own states: the relay cannot be trusted
 TEND_MS = const(10)
 LATE_MS = const(30)  # after so long the rest has its turn even where bytes are about to come

@@ -6,7 +6,7 @@ its deframer, judged. Nothing here allocates.
 
 from interposer.core.codec import ALWAYS_PASSES, FOUND_COMMAND, PASSES_WHILE_HELD
 from interposer.core.compat import TICKS_MASK, const, micropython, pointers, ptr8, ptr32
-from interposer.core.link import D_COUNT, D_LENGTH, D_MISSING, F_MAX
+from interposer.core.link import COUNT_MASK, D_COUNT, D_LENGTH, D_MISSING, F_MAX
 from interposer.core.network import first_suspect
 from interposer.core.package import P_REST_COMMAND
 from interposer.core.pipeline import (
@@ -63,7 +63,6 @@ WHAT_MAY = const(2)
 AT_ONCE = const(4)  # frames, then the other direction has a turn
 TURN_US = const(4000)  # then somebody else has a turn, or sooner: `now` stands still meanwhile, and silence is told by it
 TURN_OF_GAP_US = const(250)  # a quarter of the silence that ends a frame
-COUNT_MASK = const(0x3FFFFFFF)
 
 
 def block_of(bridge):

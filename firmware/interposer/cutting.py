@@ -24,6 +24,7 @@ from interposer.core.compat import TICKS_MASK, const, elapsed, micropython, poin
 from interposer.core.exam import SESSION_WORDS, copy_words
 from interposer.core.gate import PASSING
 from interposer.core.link import (
+    COUNT_MASK,
     D_COUNT,
     D_LENGTH,
     F_CHECK_FROM,
@@ -59,7 +60,6 @@ from interposer.hal.cut_through import (
 )
 from interposer.hal.ports import is_sending
 
-COUNT_MASK = const(0x3FFFFFFF)
 SOILED_US = const(1000)  # between two looks whether the gantry has given up what was spoiled
 US_PER_MS = const(1000)
 NONE_CAME = const(-1)
@@ -127,7 +127,7 @@ def lengths_of_stops(judge):
 
 
 class CuttingBridge(Bridge):
-    """A `Bridge` that lets frames leave while they come. `late`: so many were judged too late and sent again."""
+    """A `Bridge` that lets frames leave while they come."""
 
     hurries = True
 
@@ -154,7 +154,6 @@ class CuttingBridge(Bridge):
         )
         self.is_soiled = False  # the gantry may hold the beginning of a frame, until its line was silent for the gap
         self.soiled_at = 0
-        self.late = 0
 
     @micropython.native
     def step(self, now):
@@ -247,7 +246,6 @@ class CuttingBridge(Bridge):
             if not self.judge.flags & PASSES_WHILE_HELD:
                 self.watch[W_IS_TOLD] = 0
         else:
-            self.late = (self.late + 1) & COUNT_MASK
             self._soil()
             self._frame(suspect, now)
 

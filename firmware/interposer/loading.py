@@ -34,7 +34,8 @@ class Loaded:
 
 def load(watchdog):
     """A `Loaded`; None where an update came to nothing and the start has to be made again. Feeds the watchdog between steps."""
-    gc.threshold(-1)
+    threshold = gc.threshold()
+    gc.threshold(-1)  # garbage is collected where that makes room for what stays: see `forget`
     forget("hal.service_mode")
     from interposer.hal.slots import Slots
 
@@ -56,7 +57,7 @@ def load(watchdog):
         slots.adopt(loaded.record)
     del slots
     forget(*ONCE)
-    gc.threshold(32768)
+    gc.threshold(threshold)
     return loaded
 
 

@@ -3,13 +3,12 @@
 from array import array
 
 from interposer.core.compat import const, micropython
-from interposer.core.link import D_COUNT, move
+from interposer.core.link import COUNT_MASK, D_COUNT, move
 from interposer.core.package import P_HELD_REPLY, P_REASON_SLOT, P_REFUSED_REPLY, P_VALUES
 from interposer.service.events import UNANSWERED
 
 REPLY_BYTES = const(256)
 ANSWERS = const(4)  # between two calls of `allow`: a flood of commands must not become a flood of refusals
-COUNT_MASK = const(0x3FFFFFFF)
 
 
 class Replies:

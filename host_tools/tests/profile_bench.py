@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import struct
-from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -17,14 +15,11 @@ from gantryguard import paths
 from gantryguard.clinic.commands import Commands
 from gantryguard.clinic.scanner import reference_scanner
 from gantryguard.profiles.nets import TrainedLayer, TrainedNet
-from gantryguard.profiles.package import layout, redigest
 from gantryguard.profiles.profile import Profile
-from interposer.core import package as core
 from interposer.core.reasons import HOLD, PASS
 from interposer.core.verdict import Judge
 
 CT = paths.MODELS / "ct"
-LENGTH_AT = 8  # of the stated length in a package's header
 INJECTOR = Path(__file__).parent / "data" / "injector"
 
 CONTEXT: dict[str, Any] = {
@@ -71,18 +66,6 @@ def small_net() -> TrainedNet:
 def injector() -> Profile:
     """The second profile, with its network."""
     return Profile.load(INJECTOR, [small_net()])
-
-
-def with_word(blob: bytes, section: str, index: int, value: int) -> bytes:
-    """The package, unsigned, with one word of a section replaced and a digest that fits."""
-    package = core.Package(blob, "pico")
-    parts = {name: bytes(package.table(name)) for name in core.SECTIONS}
-    words = array("i", parts[section])
-    words[index] = value
-    table, body = layout(parts | {section: words.tobytes()})
-    header = bytearray(blob[: core.HEADER_BYTES])
-    struct.pack_into("<I", header, LENGTH_AT, len(header) + len(table) + len(body))
-    return redigest(bytes(header) + table + body)
 
 
 def stated(profile: Profile, technique: Mapping[str, Any]) -> dict[str, Any]:

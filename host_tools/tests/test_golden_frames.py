@@ -12,7 +12,7 @@ from profile_bench import CT, INJECTOR, injector
 
 from gantryguard.errors import UserError
 from gantryguard.learning.pipeline import nets_of
-from gantryguard.profiles.package import build, redigest
+from gantryguard.profiles.package import build, with_words
 from gantryguard.profiles.profile import Profile
 from interposer.core import golden
 from interposer.core.package import Package
@@ -77,11 +77,8 @@ def test_a_section_that_is_not_whole_is_found(spoil: Callable[[bytes], bytes]) -
 
 def test_another_table_gives_another_outcome() -> None:
     """A number of the tables that differs by one is seen, though no verdict changes."""
-    blob = bytearray(injector().blob)
-    offset, _size = injector().package.places["states"]
-    start = struct.unpack_from("<i", blob, offset)[0]
-    struct.pack_into("<i", blob, offset, start + 1)
-    package = Package(redigest(bytes(blob)), "pico")
+    start = injector().package.table("states")[0]
+    package = Package(with_words(injector().blob, {("states", 0): start + 1}), "pico")
     assert package.reason == NONE
     assert golden.prove(package, Judge(package), lambda: None) == PACKAGE_UNPROVEN
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import struct
 from array import array
 from pathlib import Path
@@ -9,15 +10,15 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from profile_bench import CT, INJECTOR, LENGTH_AT, ct, injector, small_net, with_word
+from profile_bench import CT, INJECTOR, ct, injector, small_net
 
 from gantryguard.errors import UserError
-from gantryguard.profiles.package import build, layout, packed_words, redigest
+from gantryguard.profiles.package import build, packed_words, redigest, relaid, with_words
 from gantryguard.profiles.profile import Profile
 from gantryguard.profiles.vector import SMALL_HIGH
 from interposer.core import package as core
-from interposer.core.audit import audit
-from interposer.core.link import BACKWARD, F_LENGTH_EXTRA, FORWARD, FRAMING_WORDS
+from interposer.core.audit import MOST_CUT_GAP_MS, audit
+from interposer.core.link import BACKWARD, F_CUT_THROUGH, F_LENGTH_EXTRA, FORWARD, FRAMING_WORDS
 from interposer.core.network import layers
 from interposer.core.reasons import NONE, PACKAGE_BOARD, PACKAGE_CORRUPT, PACKAGE_FOREIGN, PACKAGE_UNUSABLE
 from interposer.core.verdict import Judge
@@ -86,7 +87,7 @@ def test_mangled_tables_are_unusable_or_harmless(name: str) -> None:
     def judge_never_raises(data: st.DataObject) -> None:
         part = data.draw(st.sampled_from(mangled_parts))
         word = data.draw(st.integers(0, sizes[part] - 1))
-        package = core.Package(with_word(blob, part, word, data.draw(INT32)), "pico")
+        package = core.Package(with_words(blob, {(part, word): data.draw(INT32)}), "pico")
         assert package.reason in (NONE, PACKAGE_UNUSABLE if part in core.PACKED_SECTIONS else NONE)
         if package.reason == NONE and audit(package) == NONE:
             exercise(package, profile, data)
@@ -99,7 +100,7 @@ def test_mangled_tables_are_unusable_or_harmless(name: str) -> None:
 def test_a_length_that_its_byte_cannot_say_is_unusable(direction: int, extra: int, reason: int) -> None:
     """The guard's own replies write that byte."""
     blob = PROFILES["ct"]().blob
-    package = core.Package(with_word(blob, "framings", direction * FRAMING_WORDS + F_LENGTH_EXTRA, extra), "pico")
+    package = core.Package(with_words(blob, {("framings", direction * FRAMING_WORDS + F_LENGTH_EXTRA): extra}), "pico")
     assert package.reason == NONE
     assert audit(package) == reason
 
@@ -186,7 +187,7 @@ FATAL = [
 @pytest.mark.parametrize(("section", "word", "value"), FATAL)
 def test_the_audit_finds_a_wrong_index(section: str, word: int, value: int) -> None:
     blob = injector().blob
-    package = core.Package(with_word(blob, section, word, value), "pico")
+    package = core.Package(with_words(blob, {(section, word): value}), "pico")
     assert package.reason == NONE
     assert audit(package) == PACKAGE_UNUSABLE
 
@@ -212,6 +213,26 @@ def test_a_table_that_is_too_short_is_found() -> None:
     package = core.Package(redigest(blob[: at + 8] + shorter + blob[at + 16 :]), "pico")
     assert package.reason == NONE
     assert audit(package) == PACKAGE_UNUSABLE
+
+
+@pytest.mark.parametrize(("gap_ms", "reason"), [(MOST_CUT_GAP_MS, NONE), (MOST_CUT_GAP_MS + 1, PACKAGE_UNUSABLE)])
+def test_cut_through_never_waits_until_the_watchdog_bites(gap_ms: int, reason: int, tmp_path: Path) -> None:
+    words = {("framings", F_CUT_THROUGH): 1, ("params", core.P_GAP_MS): gap_ms}
+    assert audit(core.Package(with_words(ct().blob, words), "pico")) == reason
+    shutil.copytree(CT, tmp_path / "ct")
+    for name, line, text in (
+        ("link", "[forward]", "[forward]\ncut_through = true"),
+        ("profile", "gap_ms = 20", f"gap_ms = {gap_ms}"),
+    ):
+        place = tmp_path / "ct" / f"{name}.toml"
+        before = place.read_text(encoding="utf-8")
+        assert line in before
+        place.write_text(before.replace(line, text), encoding="utf-8")
+    if reason == NONE:
+        assert build(tmp_path / "ct")
+    else:
+        with pytest.raises(UserError, match="gap_ms"):
+            build(tmp_path / "ct")
 
 
 def test_tables_are_read_when_they_are_asked_for() -> None:
@@ -272,10 +293,9 @@ def test_whatever_is_unpacked_is_small(packed: bytes, count: int) -> None:
 def test_no_more_words_are_unpacked_than_a_device_may_hold(words: int, reason: int) -> None:
     package = injector().package
     parts = {name: bytes(package.table(name)) for name in core.SECTIONS}
-    table, body = layout(parts | {"curves": bytes(4 * words)})
-    header = bytearray(injector().blob[: core.HEADER_BYTES])
-    struct.pack_into("<I", header, LENGTH_AT, len(header) + len(table) + len(body))
-    assert core.Package(redigest(bytes(header) + table + body), "pico").reason == reason
+    others = sum(len(package.table(name)) for name in core.PACKED_SECTIONS if name != "curves")
+    blob = relaid(injector().blob, parts | {"curves": bytes(4 * (words - others))})
+    assert core.Package(blob, "pico").reason == reason
 
 
 def test_networks_are_compiled_only_where_they_are_given() -> None:

@@ -17,6 +17,7 @@ MOST_BAUD = const(3000000)
 MOST_VALUES = const(4096)
 MOST_FRAME = const(505)  # a counted frame's 255 bytes and the most that lies around them
 MOST_COMMANDS = const(254)
+MOST_CUT_GAP_MS = const(1000)  # for cut-through, which waits so long in one turn: half of the watchdog's time
 LEAST_STARTS = const(2)  # for cut-through, which stops at everything that looks like the beginning of a frame
 MOST_REASONS = const(128)
 MOST_OUTPUTS = const(32)
@@ -144,6 +145,8 @@ class _Audit:
     def _framings(self):
         framings = self.table("framings")
         words = link.FRAMING_WORDS
+        if framings[link.F_CUT_THROUGH] and self.params[package.P_GAP_MS] > MOST_CUT_GAP_MS:
+            return False
         return self._framing(framings[:words]) and self._framing(framings[words:])
 
     def _framing(self, framing):

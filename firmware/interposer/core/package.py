@@ -79,7 +79,7 @@ SECTIONS = (
 )
 BYTE_SECTIONS = ("weights", "names", "golden")  # read from the file when somebody asks
 PACKED_SECTIONS = ("rows", "curves", "limits", "nets")  # the long ones: two fifths of their words' size
-MOST_WORDS = const(16384)  # of a packed section
+MOST_WORDS = const(16384)  # of all packed sections
 ANY = b"\0\0\0\0"  # of a root record: it does not say
 
 # Words of the params section.
@@ -158,7 +158,7 @@ def unpack(packed: ptr8, size: int, words: ptr32, count: int) -> int:
         value = 0
         shift = 0
         while shift >= 0:
-            if at >= size or shift > 28:
+            if at >= size:
                 return 0
             part = packed[at]
             at += 1
@@ -334,20 +334,25 @@ class Package:
         if len(entries) < len(SECTIONS) * ENTRY_BYTES:
             return PACKAGE_UNUSABLE
         first = HEADER_BYTES + len(SECTIONS) * ENTRY_BYTES
+        counts = {}
+        left = MOST_WORDS
         for index in range(len(SECTIONS)):
             at = index * ENTRY_BYTES
             section, offset, size, words = struct.unpack(ENTRY, entries[at : at + ENTRY_BYTES])
             if section != index or offset % 4 or size % 4 or offset < first or offset + size > self.length:
                 return PACKAGE_UNUSABLE
             name = SECTIONS[index]
-            if words > min(size, MOST_WORDS) if name in PACKED_SECTIONS else words != size // 4:
+            is_packed = name in PACKED_SECTIONS
+            left -= words if is_packed else 0
+            if left < 0 or (words > size if is_packed else words != size // 4):
                 return PACKAGE_UNUSABLE
             self.places[name] = (offset, size)
+            counts[name] = words
+        for name in SECTIONS:
             if name not in BYTE_SECTIONS:
-                self.tables[name] = array("i", range(words))
-        for name, table in self.tables.items():
-            if not self._fill(name, table):
-                return PACKAGE_UNUSABLE
+                self.tables[name] = array("i", range(counts[name]))
+                if not self._fill(name, self.tables[name]):
+                    return PACKAGE_UNUSABLE
         if self.wire != wire_hash(self.table):
             return PACKAGE_WIRE
         return NONE if self.schema == schema_hash(self.table) else PACKAGE_SCHEMA

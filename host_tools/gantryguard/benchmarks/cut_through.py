@@ -8,16 +8,15 @@ on.
 
 from __future__ import annotations
 
-import struct
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from gantryguard.benchmarks.latency import BITS_PER_BYTE, MANY, REST_NS, WORD_BYTES, commands
+from gantryguard.benchmarks.latency import BITS_PER_BYTE, MANY, REST_NS, commands
 from gantryguard.profiles.files import baud_of
-from gantryguard.profiles.package import redigest
+from gantryguard.profiles.package import with_words
 from gantryguard.profiles.profile import Profile
 from gantryguard.rig.cable import byte_time_ns
 from gantryguard.rig.clock import MS
@@ -64,18 +63,15 @@ class CutThrough:
 
 def cutting_profile(profile: Profile, baud: int) -> Profile:
     """This profile for a line of another rate, with cut-through."""
-    blob = bytearray(profile.blob)
-    places = profile.package.places
     gap_ms = max(LEAST_GAP_MS, GAP_BYTES * BITS_PER_BYTE * MS_PER_S // baud)
-    for section, index, value in (
-        ("params", P_BAUD, baud),
-        ("params", P_GAP_MS, gap_ms),
-        ("params", P_RATE_FRAMES, MANY),
-        ("framings", F_CUT_THROUGH, 1),
-        *(("policy", reason, POLICY_REFUSE) for reason in range(len(profile.package.table("policy")))),
-    ):
-        struct.pack_into("<i", blob, places[section][0] + index * WORD_BYTES, value)
-    return Profile(redigest(bytes(blob)))
+    words = {
+        ("params", P_BAUD): baud,
+        ("params", P_GAP_MS): gap_ms,
+        ("params", P_RATE_FRAMES): MANY,
+        ("framings", F_CUT_THROUGH): 1,
+        **{("policy", reason): POLICY_REFUSE for reason in range(len(profile.package.table("policy")))},
+    }
+    return Profile(with_words(profile.blob, words))
 
 
 def mixed(profile: Profile, count: int) -> list[tuple[bytes, bool]]:

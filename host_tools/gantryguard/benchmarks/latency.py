@@ -6,7 +6,6 @@ direction. The guard believes its own profile but for two numbers: the line's ra
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +13,7 @@ from pathlib import Path
 from statistics import median
 
 from gantryguard.errors import UserError
-from gantryguard.profiles.package import redigest
+from gantryguard.profiles.package import with_words
 from gantryguard.profiles.profile import Profile
 from gantryguard.rig import cases
 from gantryguard.rig.cable import Arrival
@@ -29,7 +28,6 @@ from interposer.core.link import BACKWARD, FORWARD
 from interposer.core.package import P_BAUD, P_RATE_FRAMES
 
 MANY = 1_000_000  # commands in a row
-WORD_BYTES = 4
 REST_NS = 5 * MS  # of the line before a frame whose latency is measured
 TAIL_NS = 60 * MS
 NS_PER_US = 1000
@@ -53,11 +51,8 @@ class Measured:
 
 def guard_at(profile: Profile, micropython: Path, baud: int) -> EmulatedPico:
     """A booted guard of this profile on a line of another rate. UserError (exit 8) if it refuses."""
-    blob = bytearray(profile.blob)
-    start, _size = profile.package.places["params"]
-    for index, value in ((P_BAUD, baud), (P_RATE_FRAMES, MANY)):
-        struct.pack_into("<i", blob, start + index * WORD_BYTES, value)
-    return booted_guard(profile, micropython, blob=redigest(bytes(blob)), baud=baud)
+    blob = with_words(profile.blob, {("params", P_BAUD): baud, ("params", P_RATE_FRAMES): MANY})
+    return booted_guard(profile, micropython, blob=blob, baud=baud)
 
 
 def measure(pico: EmulatedPico, profile: Profile, baud: int, frames: int, *, is_spaced: bool) -> Measured:

@@ -135,8 +135,8 @@ def _header() -> str:
     rows = _fields(package.HEADER, HEADER_FIELDS)
     entry = (
         f"Then one entry of {package.ENTRY_BYTES} bytes per section: number, offset from the start of the file, bytes, and how "
-        "many words they are. "
-        f"Packed words are signed LEB128 (DWARF 5, 7.6), {package.MOST_WORDS:,} at most in a section, filled up with zeros."
+        f"many words they are. Packed words are signed LEB128 (DWARF 5, 7.6), {package.MOST_WORDS:,} at most in all, "
+        "each section filled up with zeros."
     )
     return markdown.table(("byte", "size", "field", "content"), rows) + "\n\n" + entry
 

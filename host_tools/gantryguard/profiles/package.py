@@ -25,8 +25,11 @@ from gantryguard.profiles.sequence import SequenceTable, read_memory, read_seque
 from gantryguard.profiles.source import Entry, flatten, read
 from gantryguard.profiles.vector import SMALL_HIGH, Vector
 from interposer.core import package as core
+from interposer.core.audit import MOST_CUT_GAP_MS
+from interposer.core.link import F_CUT_THROUGH
 from interposer.core.reasons import NONE, PACKAGE_SCHEMA, PACKAGE_WIRE
 
+LENGTH_AT = 8  # of the stated length in the header
 MODES: Mapping[str, int] = {"monitor": core.MONITOR, "enforce": core.ENFORCE}
 # Keys of `[timing]` in profile.toml, their word of the params section, and what they may be.
 TIMINGS: Mapping[str, tuple[int, int, int]] = {
@@ -96,7 +99,7 @@ def compile_profile(folder: Path) -> Compiled:
     mode, counter = MODES[root.choice("mode", tuple(MODES))], root.integer("counter", 0, SMALL_HIGH)
     issued, expires = day_of(root, "issued"), day_of(root, "expires")
     golden = read_golden(read(folder / "golden.toml", names, required=False), vector, link)
-    timing, policy = _timing(root.child("timing")), read_policy(root.child("policy"))
+    timing, policy = _timing(root.child("timing"), link), read_policy(root.child("policy"))
     root.done()
     return Compiled(
         name=name,
@@ -119,8 +122,11 @@ def compile_profile(folder: Path) -> Compiled:
     )
 
 
-def _timing(entry: Entry) -> dict[int, int]:
+def _timing(entry: Entry, link: Link) -> dict[int, int]:
     timing = {word: entry.integer(key, low, high) for key, (word, low, high) in TIMINGS.items()}
+    if link.framings[F_CUT_THROUGH] and timing[core.P_GAP_MS] > MOST_CUT_GAP_MS:
+        remedy = f"{MOST_CUT_GAP_MS} at most, or remove `cut_through` from link.toml."
+        entry.fail("gap_ms", "is longer than the guard may wait for a gantry that got a spoiled frame", remedy)
     entry.done()
     return timing
 
@@ -245,7 +251,7 @@ def layout(parts: Mapping[str, bytes]) -> tuple[bytes, bytes]:
 
 def redigest(blob: bytes, board: str = DEFAULT_BOARD) -> bytes:
     """The same package, unsigned, with hashes and digest that fit; hashes stay where tables cannot be read."""
-    length = int.from_bytes(blob[8:12], "little")
+    length = int.from_bytes(blob[LENGTH_AT : LENGTH_AT + 4], "little")
     if blob[length : length + len(core.TAIL_MAGIC)] == core.TAIL_MAGIC:
         blob = blob[:length]
     package = core.Package(_digested(blob), board)
@@ -258,6 +264,23 @@ def redigest(blob: bytes, board: str = DEFAULT_BOARD) -> bytes:
 def _digested(blob: bytes) -> bytes:
     digest: bytes = core.digest_of(blob, len(blob))
     return blob[: core.DIGEST_AT] + digest + blob[core.DIGEST_AT + len(digest) :]
+
+
+def with_words(blob: bytes, words: Mapping[tuple[str, int], int], board: str = DEFAULT_BOARD) -> bytes:
+    """The package, unsigned, with words of its tables replaced, by section and index, and a digest that fits."""
+    package = core.Package(blob, board)
+    parts = {name: bytearray(package.table(name)) for name in core.SECTIONS}
+    for (section, index), value in words.items():
+        struct.pack_into("<i", parts[section], 4 * index, value)
+    return relaid(blob, {name: bytes(part) for name, part in parts.items()}, board)
+
+
+def relaid(blob: bytes, parts: Mapping[str, bytes], board: str = DEFAULT_BOARD) -> bytes:
+    """The package, unsigned, with other sections behind its header."""
+    table, body = layout(parts)
+    header = bytearray(blob[: core.HEADER_BYTES])
+    struct.pack_into("<I", header, LENGTH_AT, len(header) + len(table) + len(body))
+    return redigest(bytes(header) + table + body, board)
 
 
 def packed_words(section: bytes) -> bytes:

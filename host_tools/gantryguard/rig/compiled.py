@@ -38,7 +38,7 @@ def native_folder() -> Path:
 def compile_emulator(say: Callable[[str], None], folder: Path | None = None) -> Emulator:
     """Compile what is missing or older than its source; all modules or none, since they share their structures.
 
-    Has no effect on modules that this process has loaded. Never fails: says why it cannot and leaves the wheel's modules.
+    Has no effect on modules that this process has loaded. Where it cannot, it says why and the wheel's modules serve.
     """
     folder = folder or native_folder()
     wanted = {source: source.with_suffix(_suffix()) for source in sorted(folder.glob("_*.c"))}
