@@ -1,0 +1,406 @@
+"""The compiler of the firmware's hot path: its machine code on the emulated processor against the same source in Python."""
+
+from __future__ import annotations
+
+import textwrap
+from array import array
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rp2040py.rp2040 import RP2040
+
+from gantryguard import paths
+from gantryguard.errors import UserError
+from gantryguard.native import link
+from gantryguard.native.compiler import Unit, compile_unit
+from gantryguard.native.source import Place
+from gantryguard.native.syntax import LanguageError
+from interposer.core import exam, limits
+from interposer.core import link as frames
+from interposer.core.codec import read_text
+
+RAM = 0x20000000
+CODE_AT, DATA_AT, STACK_AT, END_AT = 0x1000, 0x10000, 0x30000, 0x100
+MOST_STEPS = 200_000
+HEAD = "from interposer.core.compat import const, micropython, ptr8, ptr32\n"
+words = st.integers(-(2**31), 2**31 - 1)
+small = st.integers(-1000, 1000)
+
+
+class Chip:
+    """The processor alone, with code in its memory."""
+
+    def __init__(self, unit: Unit) -> None:
+        self.mcu = RP2040()
+        code = b"".join(word.to_bytes(2, "little") for word in unit.code)
+        self.mcu.sram[CODE_AT : CODE_AT + len(code)] = code
+
+    def call(self, *arguments: int | array[int] | bytearray) -> int:
+        """The entry's result; what is given as a buffer is changed as the code changes it."""
+        at, buffers, values = DATA_AT, [], []
+        for argument in arguments:
+            if isinstance(argument, int):
+                values.append(argument & 0xFFFFFFFF)
+                continue
+            content = bytes(argument)
+            self.mcu.sram[at : at + len(content)] = content
+            buffers.append((argument, at, len(content)))
+            values.append(RAM + at)
+            at += len(content) + 3 & ~3
+        registers = self.mcu.core.registers
+        stack = STACK_AT - 4 * max(len(values) - 4, 0)
+        for number, value in enumerate(values):
+            if number < 4:
+                registers[number] = value
+            else:
+                self.mcu.sram[stack + 4 * (number - 4) : stack + 4 * (number - 3)] = value.to_bytes(4, "little")
+        kept = [0x11110000 + number for number in range(4, 12)]
+        for number, value in enumerate(kept):
+            registers[4 + number] = value
+        registers[13], registers[14], registers[15] = RAM + stack, RAM + END_AT | 1, RAM + CODE_AT
+        for _ in range(MOST_STEPS):
+            self.mcu.core.execute_instruction()
+            if registers[15] & ~1 == RAM + END_AT:
+                break
+        else:
+            raise AssertionError("does not come to an end")
+        assert list(registers[4:12]) == kept, "registers that belong to the caller"
+        assert registers[13] == RAM + stack
+        for buffer, start, size in buffers:
+            content = bytes(self.mcu.sram[start : start + size])
+            if isinstance(buffer, bytearray):
+                buffer[:] = content
+            else:
+                buffer[:] = array("i", bytes(content))
+        return signed(registers[0])
+
+
+def signed(value: int) -> int:
+    """As 32 bits say it."""
+    return (value & 0xFFFFFFFF ^ 0x80000000) - 0x80000000
+
+
+def built(folder: Path, body: str, entry: str = "f") -> tuple[Chip, Callable[..., int]]:
+    """The same source for the chip and for Python."""
+    package = folder / "interposer"
+    package.mkdir(parents=True, exist_ok=True)
+    name = f"sample{len(list(package.iterdir()))}"
+    source = HEAD + textwrap.dedent(body)
+    (package / f"{name}.py").write_text(source, encoding="utf-8")
+    names: dict[str, Any] = {}
+    exec(compile(source, name, "exec"), names)
+    return Chip(compile_unit(Place(f"interposer.{name}", entry), folder, {}, ())), names[entry]
+
+
+def same(chip: Chip, function: Callable[..., int], *arguments: Any) -> None:
+    """Both give the same result and leave the same in their buffers."""
+    copies = [argument if isinstance(argument, int) else argument[:] for argument in arguments]
+    wanted = function(*arguments)
+    got = chip.call(*copies)
+    if wanted is not None:
+        assert got == signed(wanted), (copies, got, wanted)
+    assert [bytes(each) for each in copies if not isinstance(each, int)] == [
+        bytes(each) for each in arguments if not isinstance(each, int)
+    ]
+
+
+EXPRESSIONS = (
+    "a + b", "a - b", "b - a", "a + 7", "a - 200", "a + 300", "7 + a", "0 - a", "-a", "~a", "a & b", "a | b", "a ^ b",
+    "a & 255", "a & 0xFFFF", "a & 0x3FFFFFFF", "(a ^ 0x80) - 0x80", "a << 3", "a >> 3", "a << (b & 15)", "a >> (b & 15)",
+    "(a & 1023) * (b & 1023)", "a * 8", "a * 1", "a * 10", "(a + b) - (c - a)", "((a << 8) & 0xFF00) ^ ((b >> 8) & 255)",
+    "a if b else c", "a if b > c and a > 0 else b", "a < b", "not a", "1 << (a & 7)", "a - (b - (c - 1))",
+    "-1", "0x12345678", "a & 0x12345678", "1000 - a", "(a & 255) - ((b & 255) << 4)",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("expression", EXPRESSIONS)
+def test_an_expression(tmp_path: Path, expression: str) -> None:
+    chip, function = built(
+        tmp_path, f"@micropython.viper\ndef f(a: int, b: int, c: int) -> int:\n    d = {expression}\n    return d\n"
+    )
+
+    @settings(max_examples=40)
+    @given(small | words, small | words, small)
+    def check(a: int, b: int, c: int) -> None:
+        assert chip.call(a, b, c) == signed(function(a, b, c))
+
+    check()
+
+
+COMPARISONS = ("a < b", "a <= b", "a > b", "a >= b", "a == b", "a != b", "a < 5", "a >= 200", "a > -3", "5 < a", "0 < a <= b",
+               "a and b", "a or b", "not (a and b)", "not a or b > a")  # fmt: skip
+
+
+@pytest.mark.parametrize("comparison", COMPARISONS)
+def test_a_condition(tmp_path: Path, comparison: str) -> None:
+    chip, function = built(
+        tmp_path,
+        f"""
+        @micropython.viper
+        def f(a: int, b: int) -> int:
+            if {comparison}:
+                return 1
+            return 0
+        """,
+    )
+
+    @settings(max_examples=60)
+    @given(small, small | st.just(0))
+    def check(a: int, b: int) -> None:
+        same(chip, function, a, b)
+        same(chip, function, a, a)
+
+    check()
+
+
+PROGRAMS = {
+    "a loop that ends early": """
+        @micropython.viper
+        def f(data: ptr8, size: int, wanted: int) -> int:
+            i = 0
+            while i < size:
+                if int(data[i]) == wanted:
+                    break
+                if int(data[i]) & 1:
+                    i += 2
+                    continue
+                i += 1
+            return i
+        """,
+    "an endless loop": """
+        @micropython.viper
+        def f(data: ptr8, size: int, step: int) -> int:
+            i = 0
+            total = 0
+            while True:
+                if i >= size:
+                    return total
+                total += data[i] * step
+                data[i] = total
+                i += 1
+            return 0
+        """,
+    "words by base and index": """
+        WIDE = const(3)
+        @micropython.viper
+        def f(data: ptr8, size: int, step: int) -> int:
+            rows = ptr32(data)
+            at = 0
+            end = size >> 2
+            total = 0
+            while at + WIDE <= end:
+                total += rows[at] + rows[at + 1] - rows[at + 2]
+                rows[at + 2] = total
+                rows[at] += step
+                rows[at + 1] -= 1
+                at += WIDE
+            return total
+        """,
+    "more locals than registers": """
+        @micropython.viper
+        def f(data: ptr8, size: int, step: int) -> int:
+            a = 1
+            b = 2
+            c = 3
+            d = 4
+            e = 5
+            g = 6
+            h = 7
+            i = 0
+            while i < size:
+                a += b
+                b ^= c
+                c += d & 255
+                d += e
+                e -= g
+                g += h
+                h += data[i] - step
+                i += 1
+            return a + b + c + d + e + g + h
+        """,
+    "calls in conditions and in expressions": """
+        @micropython.viper
+        def add(a: int, b: int) -> int:
+            return a + b
+        @micropython.viper
+        def six(a: int, b: int, c: int, d: int, e: int, g: int) -> int:
+            return a - b + c - d + e - g
+        @micropython.viper
+        def f(data: ptr8, size: int, step: int) -> int:
+            if int(add(size, step)) > 3 and int(add(step, -size)) < int(add(size, 1)):
+                size = int(add(size, step)) - int(add(step, 1))
+            total = 5 - int(add(step, int(add(size, 2))))
+            while int(add(total, 0)) & 3:
+                total += 1
+            data[0] = int(add(total, 1))
+            return int(six(1, size, step, total, data[0] + 1, size + step))
+        """,
+    "functions that go one after the other": """
+        @micropython.viper
+        def swap(data: ptr8, i: int, j: int):
+            kept = int(data[i])
+            data[i] = data[j]
+            data[j] = kept
+        @micropython.viper
+        def f(data: ptr8, size: int, step: int) -> int:
+            i = 0
+            while i + 1 < size:
+                if data[i] > data[i + 1]:
+                    swap(data, i, i + 1)
+                    i = -1
+                i += 1
+            return data[0] + step
+        """,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_program(tmp_path: Path, name: str) -> None:
+    chip, function = built(tmp_path, PROGRAMS[name])
+
+    def in_python(data: bytearray, size: int, step: int) -> int:
+        if "words" not in name:
+            return wrapped(function, data, size, step)
+        rows = array("i", bytes(data))
+        result = function(rows, size, step)
+        data[:] = rows.tobytes()
+        return result
+
+    @settings(max_examples=60)
+    @given(st.binary(min_size=4, max_size=24).filter(lambda data: len(data) % 4 == 0), st.integers(-9, 9))
+    def check(data: bytes, step: int) -> None:
+        small_bytes = bytes(byte & 63 for byte in data)
+        same(chip, in_python, bytearray(small_bytes), len(data), step)
+
+    check()
+
+
+def wrapped(function: Callable[..., int], data: bytearray, size: int, step: int) -> int:
+    """Call it with bytes that wrap, as those of a machine do."""
+
+    class Bytes(bytearray):
+        def __setitem__(self, at: Any, value: Any) -> None:
+            super().__setitem__(at, value & 255)
+
+    kept = Bytes(data)
+    result = function(kept, size, step)
+    data[:] = kept
+    return result
+
+
+def test_a_far_branch_reaches(tmp_path: Path) -> None:
+    """Over more code than a short branch, and than a long one, reaches."""
+    body = "".join(f"        total = (total ^ {number}) + a * {number + 300}\n" for number in range(300))
+    chip, function = built(
+        tmp_path,
+        "@micropython.viper\ndef f(a: int, b: int) -> int:\n    total = 0\n    i = 0\n"
+        f"    while i < b:\n        if i == 1:\n            i += 1\n            continue\n{body}        i += 1\n"
+        "        if total == 7:\n            break\n        total &= 0xFFFF\n    return total\n",
+    )
+    for a, b in ((0, 0), (1, 1), (3, 4), (-5, 3)):
+        assert chip.call(a, b) == signed(function(a, b))
+
+
+REFUSED = {
+    "a division": ("return a // b", "operator that is not in the language"),
+    "a value of two": ("return a or b", "not in the language"),
+    "a sum of conditions": ("return (a < b) + (b < a)", "more than four registers"),
+    "a call of nobody's": ("return int(print(a))", "print"),
+    "an index of a number": ("return a[b]", "no pointer"),
+    "a loop over a range": ("for i in range(a):\n        b += i\n    return b", "not in the language"),
+    "too few arguments": ("return int(f(a))", "gives 1 arguments"),
+    "a value that has none": ("return a + nothing", "(nothing) has no value"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_it_does_not_know_it_refuses(tmp_path: Path, what: str) -> None:
+    statement, complaint = REFUSED[what]
+    with pytest.raises(LanguageError) as raised:
+        built(tmp_path, f"@micropython.viper\ndef f(a: int, b: int) -> int:\n    {statement}\n")
+    assert complaint in str(raised.value)
+    assert "line 4" in str(raised.value)
+
+
+# ---- the firmware's own
+
+
+def of_the_firmware(module: str, name: str) -> Chip:
+    return Chip(compile_unit(Place(f"interposer.core.{module}", name), paths.FIRMWARE, {}, ()))
+
+
+def test_text_is_read_alike() -> None:
+    chip = of_the_firmware("codec", "read_text")
+    fields, ranges = array("i", (8, 0, 0, 8, 1, 1)), array("i", (-500, 99999, 0, 0, 2**31 - 1, 0))
+
+    @settings(max_examples=200)
+    @given(st.text("0123456789-,x", max_size=24).map(str.encode))
+    def check(text: bytes) -> None:
+        frame = bytearray(text + b",")
+        same(chip, read_text, frame, 0, len(text), fields, 0, 2, array("i", (7, 7)), ranges)
+
+    check()
+
+
+def test_limits_are_asked_alike() -> None:
+    chip = of_the_firmware("limits", "first_broken")
+
+    @settings(max_examples=200)
+    @given(st.lists(st.tuples(st.integers(0, 5), small, small, st.integers(-1, 5), st.integers(0, 2)), max_size=12), st.data())
+    def check(rows: Sequence[tuple[int, int, int, int, int]], data: st.DataObject) -> None:
+        values = array("i", data.draw(st.lists(small, min_size=6, max_size=6)))
+        table = array("i", [word for row in rows for word in (*row, 0, 0, 0, 0, 0)] or [0])
+        same(chip, limits.first_broken, values, table, 0, len(rows))
+
+    check()
+
+
+def test_words_are_copied_alike() -> None:
+    chip = of_the_firmware("exam", "copy_words")
+    for count in range(12):
+        same(chip, exam.copy_words, array("i", range(5, 17)), array("i", [-1] * 12), count)
+
+
+def test_bytes_are_moved_alike() -> None:
+    chip = of_the_firmware("link", "move")
+    for to, start, count in ((0, 0, 0), (0, 3, 5), (2, 0, 8)):
+        same(chip, frames.move, bytearray(12), to, bytearray(range(50, 62)), start, count)
+
+
+# ---- the linker
+
+
+def test_only_a_marked_module_changes() -> None:
+    for name in ("carry", "core/exam", "bridge"):
+        source = (paths.FIRMWARE / "interposer" / f"{name}.py").read_bytes()
+        assert (link.link(source, f"interposer/{name}.py") == source) == (name != "carry")
+
+
+def test_the_linked_module_keeps_its_lines_and_loses_what_was_compiled() -> None:
+    source = (paths.FIRMWARE / "interposer" / "carry.py").read_bytes()
+    linked = link.link(source, "interposer/carry.py").decode().splitlines()
+    assert not any(line.startswith("def carry") for line in linked)
+    for number, line in enumerate(source.decode().splitlines()):
+        if line.startswith(("def block_of", "TURN_US", "W_LOST")):
+            assert linked[number] == line
+    assert [line for line in linked if line.startswith("def ")] == [
+        "def block_of(bridge):", "def works_of(judge, port):", "def turn(r0, r1, r2, r3):"
+    ]  # fmt: skip
+
+
+def test_a_fault_in_the_hot_path_names_its_line(tmp_path: Path) -> None:
+    module = tmp_path / "interposer" / "hot.py"
+    module.parent.mkdir()
+    module.write_text(
+        "from interposer.core.compat import compiled, micropython\n\n@compiled\n@micropython.viper\n"
+        "def turn(a: int) -> int:\n    return a // 3\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(UserError) as raised:
+        link.link(module.read_bytes(), "interposer/hot.py", tmp_path)
+    assert raised.value.exit_code == 3
+    assert "interposer.hot, line 6" in str(raised.value)
