@@ -65,5 +65,5 @@ def _cut(profile: Profile, micropython: Path, rate: int, frames: int) -> CutThro
 
 def _stages(profile: Profile, micropython: Path) -> Stages:
     rate = baud_of(profile)
-    verdict_us, send_us = seen_from_the_line(guard_at(profile, micropython, rate), profile, rate, FRAMES_SEEN)
-    return measure_stages(profile, micropython, verdict_us, send_us)
+    send_us = seen_from_the_line(guard_at(profile, micropython, rate), profile, rate, FRAMES_SEEN)
+    return measure_stages(profile, micropython, send_us)

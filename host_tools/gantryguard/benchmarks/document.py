@@ -37,9 +37,10 @@ taken and did not. *Delay*: of every byte that left while its frame came.
 STAGES = """
 ## The budget of one verdict
 
-Scan parameters, both networks, line at rest, at the profile's own rate. `receive` is what the stages of the decision core
-leave of the time from the last byte to the verdict: waking, finding the frame in the ring, and the ways between the stages.
-`verdict` is freshness, rate, order and the result; `scores` is what networks take besides their layers.
+Scan parameters, both networks, line at rest, at the profile's own rate: every cycle from the last byte to the verdict, told by
+where the processor is. `receive` is all that the other stages are not: to notice the byte, and to take the frame out of the
+ring. `features` are the rows that need the frame; the others are worked out while it comes. `verdict` is freshness, rate,
+order and the result; `scores` is what networks take besides their layers.
 
 """
 KERNELS = """

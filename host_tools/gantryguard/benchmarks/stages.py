@@ -1,9 +1,9 @@
-"""What each stage of a verdict costs in cycles, and what a start leaves free, timed on the emulated device.
+"""What each stage of a verdict costs in cycles, and what a start leaves free, on the emulated device.
 
-Two starts, of which neither adds a byte to the firmware. In the first the guard starts as always, and what it leaves free is
-told before its loop begins. In the second the package is loaded as always, but no port is opened: in the memory of the rest
-of the guard each function of the decision core is called again and again from native code, with the package's own tables and
-one frame of scan parameters, interrupts off. The time of as many empty turns is taken off.
+Three starts, of which none adds a byte to the firmware. In the first the guard is followed instruction by instruction while it
+judges scan parameters (`followed.py`). In the second it starts as always, and what it leaves free is told before its loop
+begins. In the third the package is loaded as always, but no port is opened: in the memory of the rest of the guard the layers
+of its networks run again and again, interrupts off. The time of as many empty turns is taken off.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gantryguard.benchmarks import CYCLES_PER_US
-from gantryguard.benchmarks.latency import commands
+from gantryguard.benchmarks.followed import cycles_to_verdict
+from gantryguard.benchmarks.latency import BITS_PER_BYTE, REST_NS, commands
 from gantryguard.client.bytecode import compile_module
 from gantryguard.client.device_image import build_flash, device_files
 from gantryguard.errors import UserError
@@ -21,6 +22,7 @@ from gantryguard.profiles.files import baud_of
 from gantryguard.profiles.profile import Profile
 from gantryguard.rig.board import load_board
 from gantryguard.rig.clock import S
+from gantryguard.rig.guarded import booted_guard
 from gantryguard.rig.pico import EmulatedPico
 from gantryguard.signing.development import provisioned
 
@@ -102,19 +104,9 @@ time.sleep_ms(300)
 machine.reset()
 """
 
-# Turns by name; `number` is the word of the command, a mask of networks or the word of a layer.
+# Turns by name; `number` is the word of a layer.
 TURNS = {
     "nothing": "pass",
-    "check": "is_intact(frame, 0, length, ptr32(other[0]), ptr32(other[1]))",
-    "decode": "decode(frame, length, ptr32(block[B_FRAMING]), ptr8(block[B_INDEX]), ptr32(block[B_COMMANDS]),"
-    " ptr32(block[B_FIELDS]), ptr32(block[B_RANGES]), ptr32(block[B_TRIAL]), ptr32(block[B_RESULT]))",
-    "features": "work(ptr32(block[B_TRIAL]), ptr32(block[B_ROWS]), ptr32(block[B_COMMANDS])[number + C_ROW],"
-    " ptr32(block[B_COMMANDS])[number + C_ROWS], ptr32(block[B_CURVES]))",
-    "limits": "first_broken(ptr32(block[B_TRIAL]), ptr32(block[B_LIMITS]), ptr32(block[B_COMMANDS])[number + C_LIMIT],"
-    " ptr32(block[B_COMMANDS])[number + C_LIMITS])",
-    "networks": "first_suspect(other, work, 0, number, ptr32(block[B_TRIAL]))",
-    "judged": "ptr32(block[B_SESSION])[X_LENGTH] = 0; ptr32(block[B_SESSION])[X_SEQUENCE] = -1;"
-    " ptr32(block[B_SESSION])[X_WINDOW_COUNT] = 0; judge_frame(block, work, frame, length, 0, 0)",
     "dual": "run(other, 0, 1, ptr32(block[B_TRIAL]))",
     "plain": "run_layers(ptr8(other[0]), ptr32(other[1]), number, 1, ptr32(other[2]), ptr32(other[3]))",
 }
@@ -128,18 +120,12 @@ def turn_{name}(times: int, block: ptr32, other: ptr32, work, frame: ptr8, lengt
 DEVICE = """
 import gc, machine, micropython, time
 from array import array
-from interposer.core.codec import C_LIMIT, C_LIMITS, C_NETS, C_ROW, C_ROWS, COMMAND_WORDS, decode
 from interposer.core.compat import pointers
-from interposer.core.exam import X_LENGTH, X_SEQUENCE, X_WINDOW_COUNT
-from interposer.core.limits import first_broken
-from interposer.core.link import is_intact
-from interposer.core.network import B_PROGRAMS, LAYER_WORDS, N_LAYER_AT, N_LAYERS, NET_WORDS, Y_IN, Y_OUT, first_suspect
+from interposer.core.network import B_PROGRAMS, LAYER_WORDS, N_LAYER_AT, N_LAYERS, NET_WORDS, Y_IN, Y_OUT
 from interposer.core.network_dual_thumb import run
 from interposer.core.network_program import Compiler
 from interposer.core.network_thumb import run_layers
-from interposer.core.pipeline import (
-    B_COMMANDS, B_CURVES, B_FIELDS, B_FRAMING, B_INDEX, B_LIMITS, B_RANGES, B_RESULT, B_ROWS, B_SESSION, B_TRIAL, judge_frame,
-)
+from interposer.core.pipeline import B_TRIAL
 def us(turn, times, arguments):
     state = machine.disable_irq()
     begin = time.ticks_us()
@@ -153,21 +139,8 @@ def cycles(turn, *arguments):
     return (net(turn) - net(turn_nothing)) * CYCLES_PER_US / TIMES
 def measure(judge, weights):
     engine = judge.network_engine
-    for frame in (CONTEXT, PARAMETERS):
-        print("judge", judge.judge(frame, len(frame), 0))
-        judge.accept(frame, len(frame), 0)
-    judge.judge(PARAMETERS_AGAIN, len(frame), 0)
-    at = judge.command * COMMAND_WORDS
-    asked = judge.commands[at + C_NETS]
     def say(name, turn, other, work, number):
-        print("cycles", name, cycles(turn, judge.block, other, work, frame, len(frame), number))
-    own = pointers(judge.forward.framing, judge.forward.table)
-    say("check", turn_check, own, None, at)
-    say("decode", turn_decode, own, None, at)
-    say("features", turn_features, own, judge.evaluate, at)
-    say("limits", turn_limits, own, None, at)
-    say("judged", turn_judged, own, judge.evaluate, at)
-    say("networks", turn_networks, engine.block, engine.kernel, asked)
+        print("cycles", name, cycles(turn, judge.block, other, work, FRAME, len(FRAME), number))
     nets = engine.nets
     for index in range(len(engine.scores)):
         first = nets[index * NET_WORDS + N_LAYER_AT]
@@ -211,15 +184,14 @@ class Stages:
     memory: Mapping[str, int]
 
 
-def measure_stages(profile: Profile, micropython: Path, verdict_us: float, send_us: float) -> Stages:
+def measure_stages(profile: Profile, micropython: Path, send_us: float) -> Stages:
     """Run them on an emulated guard with this profile. UserError (exit 8) if it does not come to an end.
 
-    `verdict_us` and `send_us` are what the line sees of the same command: last byte in to verdict, and on to the first
-    byte out. What the stages of the core leave of the first is `receive`.
+    `send_us`: what the line sees between a verdict and the first byte out.
     """
-    context, parameters, again = commands(profile, 2) + commands(profile, 4)[3:]
+    followed = _followed(profile, micropython)
     known = f"INPUTS, OUTPUTS, TIMES, CYCLES_PER_US = {LAYER_INPUTS}, {LAYER_OUTPUTS}, {TIMES}, {CYCLES_PER_US}\n"
-    known += f"CONTEXT, PARAMETERS, PARAMETERS_AGAIN = {context!r}, {parameters!r}, {again!r}\n"
+    known += "FRAME = b''\n"
     turns = "".join(TURN.format(name=name, turn=turn) for name, turn in TURNS.items())
     module = compile_module((DEVICE + turns + known).encode(), "stages.py")
     room = _run(profile, micropython, {"main.py": ROOM})
@@ -229,11 +201,24 @@ def measure_stages(profile: Profile, micropython: Path, verdict_us: float, send_
     memory = {names[words[0]]: int(words[1]) for words in room if words[0] in names}
     if not cycles or len(memory) != len(names):
         raise _unfinished("measured nothing")
-    stages = _stages(cycles, profile)
-    total = (verdict_us + send_us) * CYCLES_PER_US
-    receive = verdict_us * CYCLES_PER_US - sum(stages.values())
-    seen = {"receive": receive, **stages, "send": send_us * CYCLES_PER_US, "total": total}
-    return Stages({name: round(value, 1) for name, value in seen.items()}, _kernels(cycles), memory)
+    stages = _stages(cycles, profile, followed)
+    stages["send"] = send_us * CYCLES_PER_US
+    stages["total"] = sum(stages.values())
+    return Stages({name: round(value, 1) for name, value in stages.items()}, _kernels(cycles), memory)
+
+
+def _followed(profile: Profile, micropython: Path) -> dict[str, float]:
+    """Cycles of the second frame of scan parameters from its last byte to its verdict."""
+    pico = booted_guard(profile, micropython)
+    baud = baud_of(profile)
+    for number, frame in enumerate(commands(profile, 4)):
+        pico.run_for(REST_NS)
+        end_ns = pico.now_ns + len(frame) * BITS_PER_BYTE * S // baud
+        pico.console_in.send(frame)
+        if number == 3:
+            return cycles_to_verdict(pico, frame, end_ns)
+        pico.run_until(end_ns + REST_NS)
+    raise AssertionError("there are four commands")
 
 
 def _run(profile: Profile, micropython: Path, extra: Mapping[str, bytes]) -> list[list[str]]:
@@ -252,18 +237,16 @@ def _unfinished(why: str) -> UserError:
     return UserError(message, remedy="check the package with `gantryguard package inspect`.", exit_code=8)
 
 
-def _stages(cycles: Mapping[str, float], profile: Profile) -> dict[str, float]:
-    """By stage. `verdict`: freshness, rate, order and result, which is what judging takes besides the other stages."""
-    stages = {name: cycles[name] for name in ("check", "decode", "features", "limits")}
+def _stages(cycles: Mapping[str, float], profile: Profile, followed: Mapping[str, float]) -> dict[str, float]:
+    """By stage; `scores` is what networks take besides their layers."""
+    stages = {name: followed[name] for name in ("receive", "check", "decode", "features", "limits")}
     for index, network in enumerate(profile.network_names):
         layer = 0
         while f"layer:{index}:{layer}:1" in cycles:
             stages[f"{network}, layer {layer + 1}"] = _layer(cycles, f"layer:{index}:{layer}")
             layer += 1
     layers = sum(value for name, value in stages.items() if ", layer" in name)
-    stages["scores"] = cycles["networks"] - layers
-    stages["verdict"] = cycles["judged"] - sum(cycles[name] for name in ("decode", "features", "limits"))
-    return stages
+    return {**stages, "scores": followed["networks"] - layers, "verdict": followed["verdict"]}
 
 
 def _layer(cycles: Mapping[str, float], name: str) -> float:

@@ -305,6 +305,25 @@ class EmulatedPico:
         if self._ended:
             self._end_batch()
 
+    # ---- a look inside
+
+    @property
+    def program_counter(self) -> int:
+        """Address of the instruction that comes next."""
+        return int(self._mcu.core.pc)
+
+    def register(self, number: int) -> int:
+        """One of the processor's registers."""
+        return int(self._mcu.core.registers[number])
+
+    def memory(self) -> bytes:
+        """All of SRAM."""
+        return bytes(self._mcu.sram)
+
+    def words(self, address: int, count: int) -> list[int]:
+        """Words of memory."""
+        return [int(self._mcu.read_uint32(address + 4 * number)) for number in range(count)]
+
     # ---- time
 
     @property
