@@ -16,17 +16,16 @@ from gantryguard.rig.clock import MS
 
 # Everything that the loop calls, by module, class and method.
 METHODS = {
-    "bridge.Bridge": "idle_ms is_quiet step _carry _way _frame _offer _strobe _tend _record_verdict _carry_out _send "
-    "_give_up _show _enter",
+    "bridge.Bridge": "idle_ms is_quiet step wait _near _carry _way _frame _offer _strobe _tend _record_verdict _carry_out "
+    "_send _give_up _show _enter",
     "replies.Replies": "refuse tell_held _say flush allow",
     "core.verdict.Judge": "hear assess accept",
     "core.gate.Gate": "offer tick",
     "core.suggestion.Suggestion": "start step",
     "hal.panel.Keys": "read",
     "hal.panel.Lamp": "show",
-    "hal.ports.Port": "has_lost room is_behind transmit finish",
+    "hal.ports.Port": "room is_behind transmit finish",
     "hal.relay.Relay": "agrees settle",
-    "hal.wake.Wake": "arm_timer ioctl",
     "service.events.Events": "add add_frame",
     "service.logbook.Logbook": "is_due flush",
     "service.maintenance.Maintenance": "pending pump",
@@ -51,20 +50,22 @@ from time import sleep_ms
 from machine import Pin
 from interposer.hal import board_record
 from interposer.bridge import Bridge
+from interposer.carry import NOTHING
 strobe = Pin(board_record.STROBE, Pin.OUT)
 plan = [False, None]
 def deeper():
     deeper()
 right_carry = Bridge._carry
-def arming(self, now, near):
-    right_carry(self, now, near)
+def arming(self, now, near, resting):
+    now = right_carry(self, now, near, resting)
     number = self.forward.frame[3]
-    if not plan[0] and number < len(PLANS):
+    if not plan[0] and self.found != NOTHING and number < len(PLANS):
         plan[0] = True
         micropython.heap_unlock()
         module, owner, name, plant, plan[1] = PLANS[number]
         plant(getattr(sys.modules["interposer." + module], owner), name)
         micropython.heap_lock()
+    return now
 Bridge._carry = arming
 """
 WRAPPER = """

@@ -4,22 +4,26 @@ import gc
 
 import micropython
 
+from interposer.core.ahead import split
 from interposer.core.link import Deframer
 from interposer.core.network_thumb import layers
 from interposer.core.package import Package
 from interposer.core.quantities_thumb import evaluate
 from interposer.core.reasons import PASS
+from interposer.core.rows_program import prepare
 from interposer.core.verdict import Judge
 from interposer.hal import board_record
 
 
 def test_nothing_allocates():
     package = Package(open("package.bin", "rb"), board_record.NAME)  # noqa: SIM115 - the package keeps its file
+    ahead = split(package.table)
+    prepare(package.table("rows"), package.table("curves"), package.table("commands"), ahead)
     with open("stream.bin", "rb") as file:
         stream = file.read()
     with open("reply.bin", "rb") as file:
         reply = file.read()
-    judge = Judge(package, layers, evaluate)
+    judge = Judge(package, layers, evaluate, ahead)
     deframer = Deframer(judge.forward.framing)
     passed = 0
     gc.collect()

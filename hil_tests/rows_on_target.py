@@ -3,6 +3,7 @@
 from array import array
 
 from interposer.core import quantities, quantities_thumb
+from interposer.core.codec import C_ROWS, COMMAND_WORDS
 from interposer.core.package import P_VALUES, Package
 from interposer.core.quantities import (
     ABSOLUTE,
@@ -18,6 +19,7 @@ from interposer.core.quantities import (
     ROW_WORDS,
     SELECT,
 )
+from interposer.core.rows_program import prepare
 from interposer.hal import board_record
 
 SOURCES = 12
@@ -56,6 +58,13 @@ def _tables():
     return package.table("params"), package.table("rows"), package.table("curves")
 
 
+def _command(count):
+    """A table of one command that has so many rows."""
+    command = array("i", bytes(4 * COMMAND_WORDS))
+    command[C_ROWS] = count
+    return command
+
+
 def _row(dice, kind, curves_at):
     """One row of a kind, within what the compiler would let pass."""
     terms = dice.below(4) + 1 if kind in (AFFINE, LARGEST) else 2 if kind == SELECT else 1
@@ -85,7 +94,9 @@ def test_every_kind():
             values[row[ROW_WORDS]] = dice.below(12000) - 3000
         wanted = array("i", values)
         quantities.evaluate(wanted, row, 0, 1, curves)
-        quantities_thumb.evaluate(values, row, 0, 1, curves)
+        prepared = array("i", row)
+        prepare(prepared, curves, _command(1), array("i", (0, 0)))
+        quantities_thumb.evaluate(values, prepared, 0, 1, curves)
         assert values == wanted, (list(row), list(values), list(wanted))
     return ROUNDS
 
@@ -97,11 +108,13 @@ def test_every_row_of_the_package():
     while at < len(rows):
         at += ROW_WORDS + 2 * rows[at + 6]
         count += 1
+    prepared = array("i", rows)
+    prepare(prepared, curves, _command(count), array("i", (0, 0)))
     dice = Dice(5)
     for _ in range(6):
         values = array("i", [dice.value() >> 12 for _ in range(params[P_VALUES])])
         wanted = array("i", values)
         quantities.evaluate(wanted, rows, 0, count, curves)
-        quantities_thumb.evaluate(values, rows, 0, count, curves)
+        quantities_thumb.evaluate(values, prepared, 0, count, curves)
         assert values == wanted
     return count

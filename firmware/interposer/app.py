@@ -24,7 +24,7 @@ from interposer.hal.faults import expect_reset, keep_count, kept_count, last_dea
 from interposer.hal.panel import FAST, OFF, Keys, Lamp
 from interposer.hal.ports import Rings, open_ports
 from interposer.hal.relay import Relay
-from interposer.hal.wake import Wake
+from interposer.hal.rest import rest
 from interposer.polling import poller
 from interposer.service.events import BOOT, Events
 from interposer.service.maintenance import Maintenance
@@ -33,9 +33,9 @@ from interposer.service.status import Status
 WATCHDOG_MS = const(2000)
 IDLE_MS = const(50)
 TIMED_US = const(250)  # shorter pauses are spent awake
-WAKING_US = const(60)  # from the timer's interrupt to the next turn
+US_PER_MS = const(1000)
 BRIDGE_BYTES = const(4096)  # kept free of code while that is loaded: a bridge has an array of 3 kB
-SENDING_MS = const(2)  # between two looks whether the host has taken a packet
+TALKING_MS = const(2)  # between two looks whether the host has taken a packet, or sent one
 
 
 def main():
@@ -74,14 +74,13 @@ def _run(relay):
     bridge = _bridge(package)(package, judge, console, gantry, relay, red, green, Keys())
     logbook = _logbook(bridge.events, bridge, loaded)
     maintenance = _maintenance(Status(bridge, loaded, death, crash), logbook, watchdog)
-    wake = Wake()
     if loaded.is_trial:
         maintenance.update = maintenance.open_update()
         bridge.fault = ON_TRIAL
     gc.collect()
     bridge.start(death, time.ticks_ms())
     try:
-        _guard(bridge, wake, maintenance, logbook, watchdog)
+        _guard(bridge, maintenance, logbook, watchdog)
     finally:
         relay.open()  # before anything else
         logbook.note()
@@ -132,29 +131,26 @@ def _export(logbook, number):
     loading.forget("service.export")
 
 
-def _guard(bridge, wake, maintenance, logbook, watchdog):
-    waiting = poller(wake, sys.stdin)
+def _guard(bridge, maintenance, logbook, watchdog):
     tended_at = bridge.tended_at
     micropython.heap_lock()
     while True:
         pause_us = bridge.step(time.ticks_ms())
         watchdog.feed()
         is_quiet = False  # nothing came while the loop was asleep
-        if pause_us > TIMED_US:
-            wake.arm_timer(pause_us - WAKING_US)
-            for _ in waiting.ipoll(pause_us // 1000 + 1):
-                pass
+        if pause_us == FOR_EVER:
+            idle_ms = bridge.idle_ms()
+            if maintenance.pending():
+                idle_ms = 0
+            elif maintenance.is_talking():
+                idle_ms = min(idle_ms, TALKING_MS)
+            is_quiet = bridge.wait(time.ticks_ms(), US_PER_MS * idle_ms)
+            if bridge.hurries and not is_quiet:
+                continue
+        elif pause_us > TIMED_US:
+            rest(bridge.resting, pause_us, 0)
         elif pause_us > 0:
             time.sleep_us(pause_us)
-        elif pause_us == FOR_EVER:
-            wake.arm()
-            if bridge.is_quiet():  # a byte that ended before is not waited for
-                is_quiet = True
-                idle_ms = bridge.idle_ms()
-                for _ in waiting.ipoll(min(idle_ms, SENDING_MS) if maintenance.is_sending() else idle_ms):
-                    is_quiet = False
-                if bridge.hurries and wake.is_due():
-                    continue
         if pause_us != FOR_EVER and bridge.tended_at == tended_at:
             continue
         is_due = logbook.is_due(time.ticks_ms()) and is_quiet  # asked every time: it follows the clock, and what waits

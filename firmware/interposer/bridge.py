@@ -9,22 +9,34 @@ from array import array
 from machine import Pin
 
 from interposer.carry import (
+    BACK_AT_ONCE,
     CARRIED,
+    CARRY,
     EVERYTHING,
+    IS_BLOCKED,
     JUDGED,
+    LOOK,
+    LOST_BACKWARD,
+    LOST_FORWARD,
+    MAY_REST,
     NONE_HERE,
     NOTHING,
     REST,
     SILENT_GANTRY,
     SILENTLY,
     SOME,
+    STROBE,
+    W_BYTE_US,
     W_IS_TOLD,
+    W_LOST,
+    W_NOW,
+    W_REST_US,
+    W_STROBE,
     WATCH_WORDS,
     WHAT_MAY,
     block_of,
-    carry,
-    carry_backward,
-    look,
+    turn,
+    works_of,
 )
 from interposer.core.codec import ALWAYS_PASSES
 from interposer.core.compat import const, elapsed, micropython
@@ -50,8 +62,8 @@ QUIET_MS = const(200)  # the relay's contact is still looked at five times a sec
 FOR_EVER = const(-1)
 LONGEST_PAUSE_US = const(5000)
 LAST_BYTE_US = const(20)  # between two looks at a line whose next byte completes a frame
-NEAR_US = const(700)  # a frame that will be complete this soon is waited for awake
-EARLY_US = const(450)  # so long before its end the loop is awake again
+NEAR_US = const(60)  # a frame that will be complete this soon is waited for awake
+NEAR_BYTES = const(2)  # and not fewer of its bytes: of the one that is under way nobody knows how far it is
 REFUSING_US = const(2000)  # where one command after another is refused, they are dealt with several at a time
 UNHURRIED_US = const(1000)  # a pause in which the rest may have its turn
 
@@ -88,9 +100,13 @@ class Bridge:
         self.replies = Replies(params, judge, console, self.backward, self.events.tally)
         self.forward_at = 0  # when a frame was seen last
         self.gap_ms = params[P_GAP_MS]
-        self.near = max(NEAR_US // console.byte_us, 1)
+        self.near = NEAR_US // console.byte_us + NEAR_BYTES
+        self.resting = console.resting
+        self.found = NOTHING  # what became of the console's bytes in the last turn
         self.watch = array("i", bytes(4 * WATCH_WORDS))
-        self.works = (judge.evaluate, judge.network_engine.kernel) + console.functions + (self.strobe,)
+        self.watch[W_STROBE] = 1 << board.STROBE
+        self.watch[W_BYTE_US] = console.byte_us
+        self.works = works_of(judge, console)
         self.block = block_of(self)
         self.released = 0
         self.fault = NONE
@@ -140,17 +156,17 @@ class Bridge:
 
         The rest (`_tend`) has its turn every TEND_MS, where possible while nothing is about to come.
         """
-        near = 0 if self.shown == BLOCKING or self.replies.length else self.near
-        wanted = look(self.block, now, self.gap_ms)
-        if wanted == SOME or 0 < wanted <= near:
-            self._carry(now, near)
-            wanted = look(self.block, now, self.gap_ms)
+        near = self._near()
+        wanted = turn(self.block, now, LOOK, 0)
+        if wanted == SOME or (wanted > 0 and near):
+            now = self._carry(now, near, 0)
+            wanted = turn(self.block, now, LOOK, 0)
         if wanted == REST:
             pause_us = FOR_EVER
         elif wanted > 0 and self.shown == BLOCKING and self.replies.left < ANSWERS:
             pause_us = REFUSING_US
         elif wanted > 0:
-            pause_us = min(max(wanted * self.console.byte_us - EARLY_US, LAST_BYTE_US), LONGEST_PAUSE_US)
+            pause_us = LAST_BYTE_US if near else min(max(wanted * self.console.byte_us, LAST_BYTE_US), LONGEST_PAUSE_US)
         else:
             pause_us = 0
             if wanted != SOME:
@@ -172,18 +188,31 @@ class Bridge:
         return not unread(self.console.ring) and not unread(self.gantry.ring)
 
     @micropython.native
+    def wait(self, now, most_us):
+        """Rest until a line speaks, for so long at most, and carry what comes then; whether nothing came."""
+        self.watch[W_REST_US] = most_us
+        self._carry(now, self._near(), MAY_REST)
+        return self.found == NOTHING and self.is_quiet()
+
+    @micropython.native
+    def _near(self):
+        """How many bytes of a frame may be missing to wait for them awake; 0: nobody waits."""
+        return 0 if self.shown == BLOCKING or self.replies.length else self.near
+
+    @micropython.native
     def _way(self):
-        """Which frames need not be offered to the gate."""
-        if self.fault != NONE:
-            return NONE_HERE
+        """To carry, and which frames need not be offered to the gate."""
         state = self.gate.state
         if state == BLOCKING:
-            return NONE_HERE if self.replies.left or not self.enforcing else SILENTLY
-        return EVERYTHING if state == PASSING else WHAT_MAY
+            is_silent = self.fault == NONE and not self.replies.left and self.enforcing
+            return CARRY | IS_BLOCKED | (SILENTLY if is_silent else NONE_HERE)
+        if self.fault != NONE:
+            return CARRY | NONE_HERE
+        return CARRY | (EVERYTHING if state == PASSING else WHAT_MAY)
 
     @micropython.native
     def _tend(self, now):
-        """Keys and time, the search for a proposal, the relay's contact, lamps, bytes that were lost."""
+        """Keys and time, the search for a proposal, the relay's contact, lamps."""
         self.tended_at = now
         self.replies.allow()
         if self.fault == NONE and self.gate.state != PASSING:  # while frames pass, a key means nothing: see `Gate._enter`
@@ -194,19 +223,18 @@ class Bridge:
             self.events.add(PROPOSAL, now, found.command, PASS, NONE, found.slot, found.value, 0, 0)
         if self.fault == NONE and not self.relay.agrees() and not self.relay.settle():
             self._fail(now)
-        if self.console.has_lost():
-            self._overrun(self.forward, now)
-        if self.gantry.has_lost():
-            self._overrun(self.backward, now)
         self._show(now)
 
     # ---- console to gantry
 
     @micropython.native
-    def _carry(self, now, near):
-        """Let native code carry what has come and what is `near`, and deal with what it leaves."""
-        is_blocked = self.gate.state == BLOCKING
-        found = carry(self.block, self.works, now, self._way(), is_blocked, near, self.gap_ms)
+    def _carry(self, now, near, resting):
+        """Let native code carry what has come and what is `near`, and deal with what it leaves; the time by now.
+
+        `resting`: MAY_REST or 0.
+        """
+        found = self.found = turn(self.block, now, self._way() | resting, near)
+        now = self.watch[W_NOW]
         if found > CARRIED:
             self._frame(found, now)
         if found != NOTHING:
@@ -215,11 +243,17 @@ class Bridge:
             self._note_bad(now)
         if self.replies.length:
             self.replies.flush()
+        lost = self.watch[W_LOST]
+        if lost & LOST_FORWARD:
+            self._overrun(self.forward, now)
+        if lost & LOST_BACKWARD:
+            self._overrun(self.backward, now)
+        return now
 
     def _give_up(self, silent, now):
         """A line went quiet inside a frame: the gantry's is passed on as it is; the console's may have hidden a good one."""
         if silent == SILENT_GANTRY:
-            carry_backward(self.block, self.works, now, 1)
+            turn(self.block, now, BACK_AT_ONCE, 0)
             return
         self.forward_at = now
         ring, state = self.console.ring, self.forward.state
@@ -233,8 +267,7 @@ class Bridge:
 
     @micropython.native
     def _strobe(self):
-        self.strobe(1)
-        self.strobe(0)
+        turn(self.block, 0, STROBE, 0)
 
     @micropython.native
     def _frame(self, found, now):

@@ -2,20 +2,25 @@
 
 Whatever is not usual, `bridge.py` deals with: a frame that is not to pass or comes at a time when nothing passes is left in
 its deframer, judged. Nothing here allocates.
+
+For the device `turn` and all that it calls, up to the decision core, become one piece of machine code (ADR 16): what is
+written here is what runs there, but `works_of`, which the compiler writes.
 """
 
 from interposer.core.codec import ALWAYS_PASSES, FOUND_COMMAND, PASSES_WHILE_HELD
-from interposer.core.compat import TICKS_MASK, const, micropython, pointers, ptr8, ptr32
-from interposer.core.link import COUNT_MASK, D_COUNT, D_LENGTH, D_MISSING, F_MAX
-from interposer.core.network import first_suspect
-from interposer.core.package import P_REST_COMMAND
+from interposer.core.compat import TICKS_MASK, compiled, const, functions, micropython, pointers, ptr8, ptr32
+from interposer.core.exam import BEGUN, X_TRIAL
+from interposer.core.link import COUNT_MASK, D_COUNT, D_LENGTH, D_MISSING, F_MAX, F_OPCODE_AT
+from interposer.core.package import P_GAP_MS, P_REST_COMMAND
 from interposer.core.pipeline import (
     B_PARAMS,
     B_RESULT,
+    B_SESSION,
     B_TRIAL,
     R_ASKED,
     R_FLAGS,
     R_REASON,
+    begin,
     follow_reply,
     judge_frame,
     let_through,
@@ -41,8 +46,20 @@ K_TALLY = const(12)  # of the events
 K_WATCH = const(13)  # per direction, at K_FORWARD and K_BACKWARD: bytes that had come, and when that changed; then:
 W_IS_TOLD = const(4)  # 1: the gantry has told its state since a command was passed that may change it
 W_TOLD_AT = const(5)  # when it did last
-WATCH_WORDS = const(6)
+W_STROBE = const(6)  # the bit of the strobe's pin
+W_BYTE_US = const(7)
+W_REST_US = const(8)  # how long nobody else wants a turn
+W_NOW = const(9)  # until when the last turn lasted
+W_LOST = const(10)  # lines of which bytes were lost: LOST_FORWARD, LOST_BACKWARD
+WATCH_WORDS = const(11)
+LOST_FORWARD = const(1)
+LOST_BACKWARD = const(2)
 K_CLOCK = const(14)  # microseconds
+K_STROBE = const(15)  # two registers of pins: to set, to clear
+K_REST = const(16)  # row of words for resting
+K_WORKS = const(17)  # functions: rows, networks; of a port room, transmit, is_behind, has_lost; resting
+K_FORWARD_LOSS = const(18)  # what tells that bytes of a line were lost
+K_BACKWARD_LOSS = const(19)
 
 # What the lines want; numbers above 0: so many bytes are awaited.
 REST = const(0)
@@ -54,15 +71,24 @@ SILENT_GANTRY = const(-3)
 NOTHING = const(-3)  # no frame is complete
 CARRIED = const(-2)  # frames have passed; there may be more
 JUDGED = const(-1)  # a frame waits for what the gate says; numbers from 0 on: a network that has to be heard
-# Which frames are dealt with here: none; those that are refused without an answer, while the gate blocks; those of a verdict
-# PASS; of these only the ones that pass while another is held.
-NONE_HERE = const(-1)
-SILENTLY = const(0)
-EVERYTHING = const(1)
-WHAT_MAY = const(2)
+# What `turn` is to do: look, let the gantry's bytes come back, also where its frame will never be complete, or carry.
+LOOK = const(0)
+BACK = const(1)
+BACK_AT_ONCE = const(2)
+STROBE = const(3)
+CARRY = const(16)
+# To carry, one of these, and IS_BLOCKED while the gate blocks. Which frames are dealt with here: none; those that are refused
+# without an answer; those of a verdict PASS; of these only the ones that pass while another is held.
+NONE_HERE = const(0)
+SILENTLY = const(1)
+EVERYTHING = const(2)
+WHAT_MAY = const(3)
+WAY = const(3)
+IS_BLOCKED = const(4)
+MAY_REST = const(8)  # at a line where nothing comes, for as long as W_REST_US says
 AT_ONCE = const(4)  # frames, then the other direction has a turn
-TURN_US = const(4000)  # then somebody else has a turn, or sooner: `now` stands still meanwhile, and silence is told by it
-TURN_OF_GAP_US = const(250)  # a quarter of the silence that ends a frame
+TURN_US = const(20000)  # of carrying frame after frame, then somebody else has a turn
+LEAST_REST_US = const(20)  # shorter pauses are spent awake
 
 
 def block_of(bridge):
@@ -84,7 +110,17 @@ def block_of(bridge):
         bridge.events.tally,
         bridge.watch,
         bridge.console.clock,
+        bridge.console.pins,
+        bridge.resting,
+        bridge.works,
+        bridge.console.loss,
+        bridge.gantry.loss,
     )
+
+
+def works_of(judge, port):
+    """What `functions` hands out."""
+    return (judge.evaluate, judge.network_engine.ask, *port.functions, port.rest)
 
 
 @micropython.viper
@@ -105,42 +141,46 @@ def is_counted(block: ptr32, reason: int) -> int:
 
 
 @micropython.viper
-def carry_forward(block: ptr32, works, now: int, way: int, is_blocked: int) -> int:
+def strobe(block: ptr32):
+    """Show on a pin that a verdict has fallen."""
+    pins = ptr32(block[K_STROBE])
+    pins[0] = ptr32(block[K_WATCH])[W_STROBE]
+    pins[1] = ptr32(block[K_WATCH])[W_STROBE]
+
+
+@micropython.viper
+def carry_forward(block: ptr32, now: int, order: int) -> int:
     """Judge the frames that the console has sent and pass them on, until one needs more than that.
 
-    `works`: kernels of rows and of networks, room and transmit of a port, strobe. `way`: which frames
-    are dealt with here. Nothing is read while the way to the gantry has no room for it.
+    Nothing is read while the way to the gantry has no room for it.
     """
+    works = functions(block[K_WORKS])
     evaluate = works[0]
-    kernel = works[1]
+    ask = works[1]
     room = works[2]
     transmit = works[3]
-    strobe = works[4]
     sender = ptr32(block[K_TO_GANTRY])
     deframer = ptr32(block[K_FORWARD_FRAMES])
     frame = ptr8(deframer[E_FRAME])
     judge = ptr32(block[K_JUDGE])
     result = ptr32(judge[B_RESULT])
-    counts = ptr32(block[K_COUNTS])
     watch = ptr32(block[K_WATCH])
+    way = order & WAY
     done = NOTHING
     left = AT_ONCE
-    framing = ptr32(deframer[E_FRAMING])
     while left:
         left -= 1
-        if int(room(sender)) < framing[F_MAX]:
+        if int(room(sender)) < ptr32(deframer[E_FRAMING])[F_MAX]:
             return done
         length = int(pull(ptr32(block[K_FORWARD]), deframer))
         if not length:
             return done
-        verdict = int(judge_frame(judge, evaluate, frame, length, now, is_blocked))
+        verdict = int(judge_frame(judge, evaluate, frame, length, now, order & IS_BLOCKED))
         if result[R_ASKED]:
-            asked = result[R_ASKED]
-            suspect = int(first_suspect(ptr32(block[K_NETWORKS]), kernel, 0, asked, ptr32(judge[B_TRIAL])))
+            suspect = int(ask(ptr32(block[K_NETWORKS]), 0, result[R_ASKED], ptr32(judge[B_TRIAL])))
             if suspect >= 0:
                 return suspect
-        strobe(1)
-        strobe(0)
+        strobe(block)
         if way == SILENTLY and verdict == BLOCK:
             if int(is_counted(block, result[R_REASON])):
                 done = CARRIED
@@ -150,6 +190,7 @@ def carry_forward(block: ptr32, works, now: int, way: int, is_blocked: int) -> i
             return JUDGED
         if way == WHAT_MAY and result[R_FLAGS] & (PASSES_WHILE_HELD | ALWAYS_PASSES) != PASSES_WHILE_HELD:
             return JUDGED
+        counts = ptr32(block[K_COUNTS])
         counts[PASS] = (counts[PASS] + 1) & COUNT_MASK
         transmit(sender, frame, 0, length)
         let_through(judge, frame, length, now)
@@ -160,11 +201,12 @@ def carry_forward(block: ptr32, works, now: int, way: int, is_blocked: int) -> i
 
 
 @micropython.viper
-def carry_backward(block: ptr32, works, now: int, is_over: int) -> int:
+def carry_backward(block: ptr32, now: int, is_over: int) -> int:
     """Pass the gantry's bytes on, up to the end of a frame, and read the frame; how many bytes there were.
 
     `is_over`: the gantry went quiet inside a frame, which is passed on and no longer waited for.
     """
+    works = functions(block[K_WORKS])
     room = works[2]
     transmit = works[3]
     sender = ptr32(block[K_TO_CONSOLE])
@@ -198,24 +240,23 @@ def carry_backward(block: ptr32, works, now: int, is_over: int) -> int:
 
 
 @micropython.viper
-def look(block: ptr32, now: int, gap_ms: int) -> int:
+def look(block: ptr32, now: int) -> int:
     """What the lines want: REST, SOME, a line that fell silent in a frame, or how many bytes are awaited at least."""
     awaited = 0
     side = K_FORWARD
     while side <= K_BACKWARD:
         ring = ptr32(block[side])
-        deframer = ptr32(block[side + 1])
-        state = ptr32(deframer[E_STATE])
+        state = ptr32(ptr32(block[side + 1])[E_STATE])
         waiting = int(unread(ring))
         if waiting >= state[D_MISSING] or (state[D_LENGTH] and state[D_COUNT] > state[D_LENGTH]):
             return SOME
         if waiting or state[D_COUNT] != state[D_LENGTH]:
             watch = ptr32(block[K_WATCH])
-            total = int(ptr32(ring[G_WORDS])[V_READ]) + waiting
+            total = ptr32(ring[G_WORDS])[V_READ] + waiting
             if total != watch[side]:
                 watch[side] = total
                 watch[side + 1] = now
-            elif (now - watch[side + 1]) & TICKS_MASK >= gap_ms:
+            elif (now - watch[side + 1]) & TICKS_MASK >= ptr32(ptr32(block[K_JUDGE])[B_PARAMS])[P_GAP_MS]:
                 return SILENT_CONSOLE if side == K_FORWARD else SILENT_GANTRY
             missing = state[D_MISSING] - waiting
             if not awaited or missing < awaited:
@@ -225,32 +266,99 @@ def look(block: ptr32, now: int, gap_ms: int) -> int:
 
 
 @micropython.viper
-def carry(block: ptr32, works, now: int, way: int, is_blocked: int, near: int, gap_ms: int) -> int:
+def later(now: int, passed_us: int) -> int:
+    """Milliseconds of the clock that wraps, so many microseconds after `now`, at most two seconds."""
+    return (now + (((passed_us >> 3) * 8389) >> 20)) & TICKS_MASK
+
+
+@micropython.viper
+def begin_early(block: ptr32):
+    """Begin with the console's frame, as far as it has come, where that has not been done."""
+    works = functions(block[K_WORKS])
+    evaluate = works[0]
+    judge = ptr32(block[K_JUDGE])
+    deframer = ptr32(block[K_FORWARD_FRAMES])
+    state = ptr32(deframer[E_STATE])
+    if state[D_LENGTH] or ptr32(judge[B_SESSION])[X_TRIAL] >= BEGUN:
+        return
+    if state[D_COUNT] > ptr32(deframer[E_FRAMING])[F_OPCODE_AT] + 1:
+        begin(judge, evaluate, ptr8(deframer[E_FRAME]))
+
+
+@micropython.viper
+def carry(block: ptr32, now: int, order: int, near: int) -> int:
     """Carry both ways for as long as bytes keep coming, but not for long; what became of the console's.
 
     A frame of which at most `near` bytes are missing is waited for here, awake, so that its verdict begins with its last byte.
+    With MAY_REST the processor stands still until then, and before anything comes at all.
     """
-    room = works[2]
+    works = functions(block[K_WORKS])
+    is_behind = works[4]
+    has_lost = works[5]
+    rest = works[6]
     clock = ptr32(block[K_CLOCK])
+    watch = ptr32(block[K_WATCH])
     began = clock[0]
-    turn_us = gap_ms * TURN_OF_GAP_US
-    if turn_us > TURN_US:
-        turn_us = TURN_US
+    most_us = TURN_US
+    if order & MAY_REST:
+        most_us = watch[W_REST_US]
+    spoken = began
     carried = NOTHING
     wanted = SOME
-    while clock[0] - began < turn_us:
+    passed = 0
+    watch[W_NOW] = now
+    watch[W_LOST] = 0
+    while passed < most_us:
+        at = int(later(now, passed))
+        watch[W_NOW] = at
         if wanted == SOME:
-            carry_backward(block, works, now, 0)
-            found = int(carry_forward(block, works, now, way, is_blocked))
+            lost = int(has_lost(ptr32(block[K_FORWARD]), ptr32(block[K_FORWARD_LOSS])))
+            if int(has_lost(ptr32(block[K_BACKWARD]), ptr32(block[K_BACKWARD_LOSS]))):
+                lost |= LOST_BACKWARD
+            watch[W_LOST] = lost
+            if lost:
+                return carried
+            carry_backward(block, at, 0)
+            found = int(carry_forward(block, at, order))
             if found > CARRIED:
                 return found
             if found == CARRIED:
                 carried = CARRIED
-        wanted = int(look(block, now, gap_ms))
-        if wanted != SOME and (wanted <= REST or wanted > near):
-            return carried
-        if not near:
-            return carried
-        room(ptr32(block[K_TO_GANTRY]))  # what waits behind a frame that is leaving
-        room(ptr32(block[K_TO_CONSOLE]))
+        wanted = int(look(block, at))
+        if wanted != SOME:
+            if wanted < REST:
+                return carried
+            begin_early(block)
+            behind = int(is_behind(ptr32(block[K_TO_GANTRY]))) | int(is_behind(ptr32(block[K_TO_CONSOLE])))
+            if wanted == REST:
+                if not order & MAY_REST or carried != NOTHING:
+                    return carried
+                if not behind and clock[0] - spoken >= 2 * watch[W_BYTE_US]:
+                    if not int(rest(ptr32(block[K_REST]), most_us - passed, 1)):
+                        return carried
+                    spoken = clock[0]
+                    most_us = spoken - began + TURN_US
+            elif wanted > near:
+                if not near:
+                    return carried
+                pause = (wanted - near) * watch[W_BYTE_US]
+                if not behind and pause > LEAST_REST_US:
+                    rest(ptr32(block[K_REST]), pause, 0)
+            elif not near:
+                return carried
+        passed = clock[0] - began
     return carried
+
+
+@compiled
+@micropython.viper
+def turn(block: ptr32, now: int, order: int, near: int) -> int:
+    """Do what `order` says at `now`: what it returns is told where the orders are carried out."""
+    if order >= CARRY:
+        return int(carry(block, now, order, near))
+    if order == STROBE:
+        strobe(block)
+        return 0
+    if order >= BACK:
+        return int(carry_backward(block, now, order - BACK))
+    return int(look(block, now))

@@ -9,7 +9,7 @@ import time
 from array import array
 
 from interposer.bridge import FOR_EVER, Bridge
-from interposer.carry import JUDGED, W_IS_TOLD, carry_backward
+from interposer.carry import BACK, JUDGED, NOTHING, W_IS_TOLD, turn
 from interposer.core.codec import (
     ALWAYS_PASSES,
     C_DIRECTION,
@@ -80,7 +80,7 @@ Q_SUSPECT = const(8)  # answer: the first network that has to be heard, or JUDGE
 
 
 @micropython.viper
-def follow_and_judge(block: ptr32, works, now: int) -> int:
+def follow_and_judge(block: ptr32, kernels, now: int) -> int:
     """Let a frame leave as far as it may, judge it before its check has come, and release it where it passes; its length.
 
     NONE_CAME where no frame begins for a while, 0 where one is given up. Its check is taken to be that of the last frame, as
@@ -103,11 +103,11 @@ def follow_and_judge(block: ptr32, works, now: int) -> int:
         at += 1
     judge = ptr32(block[Q_JUDGE])
     now = (now + (clock[0] - since) // US_PER_MS) & TICKS_MASK
-    verdict = int(judge_frame(judge, works[0], frame, length, now, 0))
+    verdict = int(judge_frame(judge, kernels[0], frame, length, now, 0))
     asked = ptr32(judge[B_RESULT])[R_ASKED]
     suspect = JUDGED
     if asked:
-        suspect = int(first_suspect(ptr32(block[Q_NETWORKS]), works[1], 0, asked, ptr32(judge[B_TRIAL])))
+        suspect = int(first_suspect(ptr32(block[Q_NETWORKS]), kernels[1], 0, asked, ptr32(judge[B_TRIAL])))
     if verdict == PASS and suspect == JUDGED:
         answer(cut, LAST)
     ptr32(block[Q_SUSPECT])[0] = suspect
@@ -140,6 +140,7 @@ class CuttingBridge(Bridge):
         self.last_frame = bytearray(self.framing[F_MAX])
         self.suspect = array("i", (JUDGED,))
         engine = judge.network_engine
+        self.kernels = (judge.evaluate, engine.kernel)
         self.stops = lengths_of_stops(judge)
         self.paths = pointers(
             self.cut.words,
@@ -203,7 +204,7 @@ class CuttingBridge(Bridge):
     def _repeat(self, now):
         """Let a frame leave while it comes and is judged, and say what becomes of its last byte; whether one came."""
         self._remember()
-        length = follow_and_judge(self.paths, self.works, now)
+        length = follow_and_judge(self.paths, self.kernels, now)
         if length == NONE_CAME:
             return False
         now = time.ticks_ms()
@@ -291,12 +292,13 @@ class CuttingBridge(Bridge):
         return not self.is_soiled
 
     @micropython.native
-    def _carry(self, now, near):
+    def _carry(self, now, near, resting):
         """As the bridge's, but for the console's bytes while they are repeated, or while the gantry has to forget."""
         if self.cut.armed or not self._is_clean():
-            carry_backward(self.block, self.works, now, 0)
-        else:
-            Bridge._carry(self, now, near)
+            turn(self.block, now, BACK, 0)
+            self.found = NOTHING
+            return now
+        return Bridge._carry(self, now, near, resting)
 
     def _send(self, frame, length):
         self.cut.disarm()

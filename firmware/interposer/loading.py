@@ -11,7 +11,16 @@ from interposer.core.verdict import Judge
 from interposer.hal import board_record as board
 from interposer.hal.slots import MOST_BYTES
 
-ONCE = ("core.trust", "core.lms", "core.golden", "core.audit", "core.network_program", "hal.slots")
+ONCE = (
+    "core.trust",
+    "core.lms",
+    "core.golden",
+    "core.audit",
+    "core.network_program",
+    "core.ahead",
+    "core.rows_program",
+    "hal.slots",
+)
 
 
 class Loaded:
@@ -96,15 +105,18 @@ def _load(file, root, least_counter, loaded, watchdog):
     package.read_tables()
     watchdog.feed()
     reason = package.reason if package.reason != NONE else _audit(package)
-    if reason == NONE and loaded.is_trial:
-        reason = _prove(package, watchdog)
     if reason != NONE:
         return reason
+    ahead = _prepare(package)
+    if loaded.is_trial:
+        reason = _prove(package, ahead, watchdog)
+        if reason != NONE:
+            return reason
     loaded.record = root.record if is_newer else b""
     loaded.root_version = root.version
     watchdog.feed()
     loaded.package = package
-    loaded.judge = Judge(package, layers, evaluate)
+    loaded.judge = Judge(package, layers, evaluate, ahead)
     return NONE
 
 
@@ -118,11 +130,23 @@ def _audit(package):
     return reason
 
 
-def _prove(package, watchdog):
+def _prepare(package):
+    """Rows as the kernel wants them, from now on no longer what the package says; which of them come ahead of a frame."""
+    from interposer.core.ahead import split
+    from interposer.core.rows_program import prepare
+
+    ahead = split(package.table)
+    prepare(package.table("rows"), package.table("curves"), package.table("commands"), ahead)
+    del split, prepare
+    forget("core.ahead", "core.rows_program")
+    return ahead
+
+
+def _prove(package, ahead, watchdog):
     """The golden frames, by a judge of their own."""
     from interposer.core.golden import prove
 
-    judge = Judge(package, layers, evaluate)
+    judge = Judge(package, layers, evaluate, ahead)
     reason = prove(package, judge, watchdog.feed)
     del judge, prove
     forget("core.golden")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import types
 from array import array
+from collections.abc import Callable
 from typing import Any
 
 from gantryguard.profiles.profile import Profile
@@ -37,24 +38,43 @@ class Pin:
 
 
 class DeskClock:
-    """Microseconds; a look at it takes one millisecond."""
+    """Microseconds; a look at it takes so long that nobody waits awake."""
 
     def __init__(self) -> None:
         self.now_us = 0
 
     def __getitem__(self, _word: int) -> int:
-        self.now_us += 1000
+        self.now_us += 20_000
         return self.now_us
+
+
+class DeskPins:
+    """The registers that set and clear pins: `strobed` is called where one is set."""
+
+    def __init__(self) -> None:
+        self.strobed: Callable[[], None] = lambda: None
+
+    def __setitem__(self, register: int, _pins: int) -> None:
+        if register == 0:
+            self.strobed()
 
 
 class DeskPort:
     """A port: `arrive` is what comes in, `left` is what went out."""
 
-    functions = (lambda _port: ROOM, lambda port, source, start, count: port.transmit(source, start, count))
+    functions = (
+        lambda _port: ROOM,
+        lambda port, source, start, count: port.transmit(source, start, count),
+        lambda _port: 0,
+        lambda _ring, _loss: 0,
+    )
+    loss: tuple[int, ...] = ()
+    resting: tuple[int, ...] = ()
 
     def __init__(self) -> None:
         self.byte_us = 87
         self.clock = DeskClock()
+        self.pins = DeskPins()
         self.sender = self
         self.left: list[bytes] = []
         self._bytes = bytearray(RING)
@@ -67,8 +87,10 @@ class DeskPort:
             self._bytes[self._place[0]] = byte
             self._place[0] = (self._place[0] + 1) % RING
 
-    def has_lost(self) -> bool:
-        return False
+    @staticmethod
+    def rest(_words: tuple[int, ...], _us: int, _hears: int) -> int:
+        """Nothing happens while a desk rests."""
+        return 0
 
     def is_behind(self) -> bool:
         return False

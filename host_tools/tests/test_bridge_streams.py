@@ -27,13 +27,12 @@ class Watched(Desk):
     def __init__(self, profile: Profile) -> None:
         super().__init__(profile)
         self.passed: list[bytes] = []
-        self.bridge.strobe = self.strobed
-        self.bridge.works = (*self.bridge.works[:-1], self.strobed)
+        self.console.pins.strobed = self.strobed
         self.wait(40)
 
-    def strobed(self, level: int) -> None:
+    def strobed(self) -> None:
         """A verdict has been found."""
-        if level and self.bridge.judge.verdict == PASS:
+        if self.bridge.judge.verdict == PASS:
             self.passed.append(bytes(self.bridge.forward.frame[: self.bridge.forward.length]))
 
 

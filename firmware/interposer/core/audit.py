@@ -8,6 +8,7 @@ package that passes cannot make the decision read or write outside its arrays, w
 from array import array
 
 from interposer.core import codec, limits, link, network, package, quantities
+from interposer.core.ahead import end_of
 from interposer.core.audit_rows import rows_hold
 from interposer.core.compat import const
 from interposer.core.reasons import BLOCK, NONE, PACKAGE_UNUSABLE, PASS, TOO_MANY_RETRIES
@@ -55,6 +56,7 @@ class _Audit:
         self.weights = tables.places["weights"][1]
         self.bounds = array("i")  # see `rows_hold`
         self.wide = bytearray()
+        self.runs = []  # of rows: first word, and the one behind the last
 
     def holds(self):
         if len(self.params) != package.P_PARAMS:
@@ -272,7 +274,19 @@ class _Audit:
             first = self.fields + self.states
             self.bounds = array("i", (len(self.table("rows")), first, self.values, len(self.table("curves"))))
             self.wide = bytearray(self.values)
-        return at >= 0 and 0 <= count <= self.values and rows_hold(self.table("rows"), at, count, self.bounds, self.wide) == 1
+        if at < 0 or not 0 <= count <= self.values:
+            return False
+        if rows_hold(self.table("rows"), at, count, self.bounds, self.wide) != 1:
+            return False
+        return not count or self._is_apart(at, end_of(self.table("rows"), at, count))
+
+    def _is_apart(self, at, end):
+        """Whether a run of rows has no word in common with another one: a device writes them anew in their place."""
+        for first, behind in self.runs:
+            if (first, behind) != (at, end) and first < end and at < behind:
+                return False
+        self.runs.append((at, end))
+        return True
 
     def _limits(self):
         table = self.table("limits")

@@ -45,6 +45,16 @@ except ImportError:
         return buffers
 
 
+def compiled(function):
+    """Marks a function that becomes machine code with all that it calls, where the device's image is built."""
+    return function
+
+
+def functions(works):
+    """Hand out functions. Where the caller is compiled, the compiler knows them."""
+    return works
+
+
 def const(value):
     """Name a compile-time constant (mpy-cross folds calls of this name away)."""
     return value

@@ -6,7 +6,7 @@ the exam only when its frame is let through; a refused command leaves no trace b
 
 from array import array
 
-from interposer.core.codec import C_FIELDS, C_LATCH, C_LATCHES, COMMAND_WORDS, RANGE_WORDS
+from interposer.core.codec import C_FIELD, C_FIELDS, C_LATCH, C_LATCHES, COMMAND_WORDS, FIELD_WORDS, RANGE_WORDS
 from interposer.core.compat import TICKS_MASK, const, micropython, ptr8, ptr32
 from interposer.core.link import F_MAX
 from interposer.core.package import (
@@ -41,13 +41,24 @@ X_WINDOW_COUNT = const(7)
 X_IS_RETRY = const(8)  # the frame admitted last is the last one again
 X_IS_NOTED = const(9)  # the frame admitted last has become the last one
 X_KEPT = const(10)  # fields and states: what a trial begins with; rows are evaluated anew by each command that needs them
-SESSION_WORDS = const(11)
+X_TRIAL = const(11)  # what the trial is: OTHER, AS_LET_THROUGH, or from BEGUN on with the rows ahead of this command as well
+SESSION_WORDS = const(12)
+
+OTHER = const(0)
+AS_LET_THROUGH = const(1)
+BEGUN = const(2)
 
 
 @micropython.viper
 def copy_words(source: ptr32, target: ptr32, count: int):
     """Copy `count` words."""
     i = 0
+    while i + 4 <= count:
+        target[i] = source[i]
+        target[i + 1] = source[i + 1]
+        target[i + 2] = source[i + 2]
+        target[i + 3] = source[i + 3]
+        i += 4
     while i < count:
         target[i] = source[i]
         i += 1
@@ -122,7 +133,15 @@ def note(session: ptr32, last: ptr8, frame: ptr8, length: int, sequence: int, no
 
 @micropython.viper
 def commit(
-    session: ptr32, params: ptr32, order: ptr32, commands: ptr32, latches: ptr32, trial: ptr32, values: ptr32, command: int
+    session: ptr32,
+    params: ptr32,
+    order: ptr32,
+    commands: ptr32,
+    fields: ptr32,
+    latches: ptr32,
+    trial: ptr32,
+    values: ptr32,
+    command: int,
 ):
     """The trial's command was let through, or came from the gantry: values, latches and state become the exam's."""
     at = command * COMMAND_WORDS
@@ -131,15 +150,20 @@ def commit(
         session[X_STATE] = after
     if not commands[at + C_FIELDS] and not commands[at + C_LATCHES]:
         return
+    field = commands[at + C_FIELD] * FIELD_WORDS
+    end = field + commands[at + C_FIELDS] * FIELD_WORDS
+    while field < end:
+        slot = fields[field + 2]
+        values[slot] = trial[slot]
+        field += FIELD_WORDS
     end = (commands[at + C_LATCH] + commands[at + C_LATCHES]) * LATCH_WORDS
     at = commands[at + C_LATCH] * LATCH_WORDS
     while at < end:
-        trial[latches[at]] = trial[latches[at + 1]]
+        slot = latches[at]
+        trial[slot] = trial[latches[at + 1]]
+        values[slot] = trial[slot]
         at += LATCH_WORDS
-    i = 0
-    while i < session[X_KEPT]:
-        values[i] = trial[i]
-        i += 1
+    session[X_TRIAL] = AS_LET_THROUGH
 
 
 class Exam:
@@ -168,6 +192,7 @@ class Exam:
 
     def start_trial(self):
         """Begin a trial from what was let through so far."""
+        self.session[X_TRIAL] = OTHER
         copy_words(self.values, self.trial, self.session[X_KEPT])
         return self.trial
 

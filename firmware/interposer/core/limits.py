@@ -24,15 +24,15 @@ def first_broken(values: ptr32, limits: ptr32, first: int, count: int) -> int:
     """Index of the broken limit that counts, or -1."""
     worst = 0
     found = -1
-    index = first
-    while index < first + count:
-        at = index * LIMIT_WORDS
-        condition = limits[at + L_CONDITION]
-        holds = 1 if condition < 0 else values[condition]
-        if holds and limits[at + L_VERDICT] > worst:
-            value = values[limits[at]]
-            if value < limits[at + L_LOWEST] or value > limits[at + L_HIGHEST]:
+    at = first * LIMIT_WORDS
+    end = at + count * LIMIT_WORDS
+    while at < end:
+        value = values[limits[at]]
+        if value < limits[at + L_LOWEST] or value > limits[at + L_HIGHEST]:
+            condition = limits[at + L_CONDITION]
+            if limits[at + L_VERDICT] > worst and (condition < 0 or values[condition]):
                 worst = limits[at + L_VERDICT]
-                found = index
-        index += 1
+                found = first
+        at += LIMIT_WORDS
+        first += 1
     return found

@@ -150,6 +150,16 @@ def check_holds(buffer: ptr8, at: int, value: int, framing: ptr32) -> int:
 
 
 @micropython.viper
+def move(buffer: ptr8, to: int, source: ptr8, start: int, count: int):
+    """Copy `count` bytes; within one buffer only towards its beginning."""
+    end = start + count
+    while start < end:
+        buffer[to] = source[start]
+        to += 1
+        start += 1
+
+
+@micropython.viper
 def frame_length(buffer: ptr8, start: int, count: int, framing: ptr32) -> int:
     """Length of the frame that begins at `start`: > 0 known, 0 not known yet, < 0 there is none (the reason, negated)."""
     starts = framing[F_STARTS]
@@ -182,15 +192,6 @@ def frame_length(buffer: ptr8, start: int, count: int, framing: ptr32) -> int:
 
 
 @micropython.viper
-def move(buffer: ptr8, to: int, source: ptr8, start: int, count: int):
-    """Copy `count` bytes; within one buffer only towards its beginning."""
-    i = 0
-    while i < count:
-        buffer[to + i] = source[start + i]
-        i += 1
-
-
-@micropython.viper
 def same(left: ptr8, left_length: int, right: ptr8, right_length: int) -> int:
     """1 if both hold the same bytes, else 0."""
     if left_length != right_length:
@@ -218,7 +219,7 @@ def is_intact(buffer: ptr8, start: int, length: int, framing: ptr32, table: ptr3
     value = framing[F_CHECK_B]  # the usual one without another call
     i = start + framing[F_CHECK_FROM]
     while i < at:
-        value = ((value << 8) & 0xFF00) ^ table[((value >> 8) ^ buffer[i]) & 255]
+        value = ((value << 8) & 0xFFFF) ^ table[(value >> 8) ^ buffer[i]]
         i += 1
     value ^= framing[F_CHECK_D]
     return 1 if value == int(buffer[at]) | (int(buffer[at + 1]) << 8) else 0
@@ -247,17 +248,16 @@ def cut(state: ptr32, frame: ptr8, framing: ptr32, table: ptr32, source: ptr8, s
     stray = 0
     searching = 1
     while searching:
-        i = 0
-        while at < count:  # what has been dealt with leaves the buffer
-            frame[i] = frame[at]
-            i += 1
-            at += 1
-        count = i
+        count -= at
+        if at and count:  # what has been dealt with leaves the buffer
+            move(frame, 0, frame, at, count)
         at = 0
-        while count < framing[F_MAX] and start < stop:
-            frame[count] = source[start]
-            count += 1
-            start += 1
+        more = framing[F_MAX] - count
+        if more > stop - start:
+            more = stop - start
+        move(frame, count, source, start, more)
+        count += more
+        start += more
         while at < count:
             if int(frame[at]) != first:
                 if not stray:
@@ -286,12 +286,10 @@ def cut(state: ptr32, frame: ptr8, framing: ptr32, table: ptr32, source: ptr8, s
             at += 1
         if start == stop:
             searching = 0
-    i = 0
-    while at < count:
-        frame[i] = frame[at]
-        i += 1
-        at += 1
-    state[D_COUNT] = i
+    count -= at
+    if at and count:
+        move(frame, 0, frame, at, count)
+    state[D_COUNT] = count
     state[D_MISSING] = missing if missing > 0 else 1
     return start
 

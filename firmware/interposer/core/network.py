@@ -112,9 +112,14 @@ B_PROGRAMS = const(7)  # of a kernel that runs whole networks, by network; other
 @micropython.viper
 def first_suspect(block: ptr32, kernel, index: int, asked: int, values: ptr32) -> int:
     """Run the networks whose bit is set in `asked`, from number `index` on; the first with a score above a threshold, or -1."""
-    programs = ptr32(block[B_PROGRAMS])
-    if programs[0]:
+    if ptr32(block[B_PROGRAMS])[0]:
         return int(kernel(block, index, asked, values))
+    return int(first_by_layers(block, kernel, index, asked, values))
+
+
+@micropython.viper
+def first_by_layers(block: ptr32, kernel, index: int, asked: int, values: ptr32) -> int:
+    """The same with a kernel for layers."""
     nets = ptr32(block[B_NETS])
     here = ptr32(block[B_HERE])
     there = ptr32(block[B_THERE])
@@ -203,6 +208,10 @@ class Network:
         network asked.
         """
         return first_suspect(self.block, self.kernel, index, asked, values)
+
+    def ask(self, _block, index, asked, values):
+        """The same, called as the kernel of compiled networks is."""
+        return self.first_suspect(index, asked, values)
 
     def worst(self):
         """Number of the output with the largest weighted error; -1 for a classifier."""

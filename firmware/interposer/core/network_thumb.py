@@ -11,7 +11,18 @@ import gc
 from array import array
 
 from interposer.core.compat import const, micropython, pointers, ptr8, ptr32
-from interposer.core.network import LAYER_WORDS, Y_BIAS_AT, Y_HIGHEST, Y_IN, Y_LOWEST, Y_OUT, Y_SHIFT, Y_WEIGHT_AT
+from interposer.core.network import (
+    B_PROGRAMS,
+    LAYER_WORDS,
+    Y_BIAS_AT,
+    Y_HIGHEST,
+    Y_IN,
+    Y_LOWEST,
+    Y_OUT,
+    Y_SHIFT,
+    Y_WEIGHT_AT,
+    first_by_layers,
+)
 from interposer.core.network_dual_thumb import run
 
 # The block: byte offsets, as the kernel's loads need them.
@@ -161,6 +172,14 @@ def run_layers(weights: ptr8, nets: ptr32, layer: int, count: int, here: ptr32, 
         layer += block[AT_WORDS]
         left -= 1
     return count & 1
+
+
+@micropython.viper
+def ask(block: ptr32, index: int, asked: int, values: ptr32) -> int:
+    """As `network.first_suspect`, by the kernel that can."""
+    if ptr32(block[B_PROGRAMS])[0]:
+        return int(run(block, index, asked, values))
+    return int(first_by_layers(block, run_layers, index, asked, values))
 
 
 class Layers:

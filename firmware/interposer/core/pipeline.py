@@ -3,9 +3,11 @@
 It works on tables and state that it finds through one list of pointers; `verdict.py` makes that list and does what is rarer.
 """
 
+from interposer.core.ahead import AHEAD_WORDS
 from interposer.core.codec import (
     ALWAYS_PASSES,
     ANY_SEQUENCE,
+    C_FIELDS,
     C_FLAGS,
     C_LIMIT,
     C_LIMITS,
@@ -15,15 +17,20 @@ from interposer.core.codec import (
     COMMAND_WORDS,
     FOUND_COMMAND,
     FOUND_SLOT,
+    command_of,
     decode,
 )
 from interposer.core.compat import const, micropython, ptr8, ptr32
 from interposer.core.exam import (
+    AS_LET_THROUGH,
+    BEGUN,
+    OTHER,
     SENT,
     X_FATE,
     X_IS_NOTED,
     X_IS_RETRY,
     X_KEPT,
+    X_TRIAL,
     admit,
     commit,
     copy_words,
@@ -53,6 +60,7 @@ B_FRAMING = const(15)  # console to gantry
 B_INDEX = const(16)
 B_BACK_FRAMING = const(17)
 B_BACK_INDEX = const(18)
+B_AHEAD = const(19)
 
 # The result, one word each; the first two are where `decode` puts them.
 R_COMMAND = const(FOUND_COMMAND)  # index, or -1
@@ -70,7 +78,40 @@ RESULT_WORDS = const(11)
 
 
 @micropython.viper
-def weigh(block: ptr32, evaluate, values: ptr32, command: int) -> int:
+def derive(block: ptr32, evaluate, values: ptr32, command: int, is_begun: int):
+    """Evaluate a command's rows; `is_begun`: those that come ahead of its frame have been."""
+    commands = ptr32(block[B_COMMANDS])
+    rows = ptr32(block[B_ROWS])
+    curves = ptr32(block[B_CURVES])
+    ahead = ptr32(block[B_AHEAD])
+    at = command * COMMAND_WORDS
+    count = ahead[command * AHEAD_WORDS]
+    if count and not is_begun:
+        evaluate(values, rows, commands[at + C_ROW], count, curves)
+    count = commands[at + C_ROWS] - count
+    if count:
+        evaluate(values, rows, ahead[command * AHEAD_WORDS + 1], count, curves)
+
+
+@micropython.viper
+def begin(block: ptr32, evaluate, frame: ptr8):
+    """Do what a frame's command needs and its other bytes have no part in. If the frame is bad, nothing comes of it."""
+    command = int(command_of(frame, ptr32(block[B_FRAMING]), ptr8(block[B_INDEX])))
+    if command < 0:
+        return
+    session = ptr32(block[B_SESSION])
+    trial = ptr32(block[B_TRIAL])
+    if session[X_TRIAL] == OTHER:
+        copy_words(ptr32(block[B_VALUES]), trial, session[X_KEPT])
+    count = ptr32(block[B_AHEAD])[command * AHEAD_WORDS]
+    if count:
+        at = ptr32(block[B_COMMANDS])[command * COMMAND_WORDS + C_ROW]
+        evaluate(trial, ptr32(block[B_ROWS]), at, count, ptr32(block[B_CURVES]))
+    session[X_TRIAL] = BEGUN + command
+
+
+@micropython.viper
+def weigh(block: ptr32, evaluate, values: ptr32, command: int, is_begun: int) -> int:
     """Quantities and limits on a value vector; the verdict so far, before the networks in R_ASKED."""
     result = ptr32(block[B_RESULT])
     commands = ptr32(block[B_COMMANDS])
@@ -81,8 +122,7 @@ def weigh(block: ptr32, evaluate, values: ptr32, command: int) -> int:
     result[R_LIMIT] = -1
     result[R_NETWORK] = -1
     result[R_ASKED] = commands[at + C_NETS]
-    if commands[at + C_ROWS]:
-        evaluate(values, ptr32(block[B_ROWS]), commands[at + C_ROW], commands[at + C_ROWS], ptr32(block[B_CURVES]))
+    derive(block, evaluate, values, command, is_begun)
     if commands[at + C_LIMITS]:
         limits = ptr32(block[B_LIMITS])
         found = int(first_broken(values, limits, commands[at + C_LIMIT], commands[at + C_LIMITS]))
@@ -105,7 +145,10 @@ def judge_frame(block: ptr32, evaluate, frame: ptr8, length: int, now: int, is_b
     framing = ptr32(block[B_FRAMING])
     trial = ptr32(block[B_TRIAL])
     ranges = ptr32(block[B_RANGES])
-    copy_words(ptr32(block[B_VALUES]), trial, session[X_KEPT])
+    if session[X_TRIAL] == OTHER:
+        copy_words(ptr32(block[B_VALUES]), trial, session[X_KEPT])
+        session[X_TRIAL] = AS_LET_THROUGH
+    begun = session[X_TRIAL] - BEGUN
     i = R_VERDICT
     while i < RESULT_WORDS:
         result[i] = 0
@@ -114,6 +157,8 @@ def judge_frame(block: ptr32, evaluate, frame: ptr8, length: int, now: int, is_b
     result[R_NETWORK] = -1
     reason = int(decode(frame, length, framing, ptr8(block[B_INDEX]), commands, ptr32(block[B_FIELDS]), ranges, trial, result))
     command = result[R_COMMAND]
+    if command >= 0 and commands[command * COMMAND_WORDS + C_FIELDS]:
+        session[X_TRIAL] = OTHER
     if reason == NONE:
         flags = commands[command * COMMAND_WORDS + C_FLAGS]
         result[R_FLAGS] = flags
@@ -138,7 +183,7 @@ def judge_frame(block: ptr32, evaluate, frame: ptr8, length: int, now: int, is_b
         return BLOCK
     if result[R_IS_RETRY] and session[X_FATE] == SENT:
         return PASS
-    return int(weigh(block, evaluate, trial, command))
+    return int(weigh(block, evaluate, trial, command, 1 if begun == command else 0))
 
 
 @micropython.viper
@@ -157,7 +202,7 @@ def let_through(block: ptr32, frame: ptr8, length: int, now: int):
             sequence = int(frame[framing[F_SEQUENCE_AT]])
         note(session, ptr8(block[B_LAST]), frame, length, sequence, now)
         is_last = 1
-    is_there = result[R_IS_RETRY] and session[X_FATE] == SENT
+    is_there = 1 if result[R_IS_RETRY] and session[X_FATE] == SENT else 0
     if result[R_COMMAND] >= 0 and not is_there:
         take_over(block, result[R_COMMAND])
     if is_last:
@@ -172,6 +217,7 @@ def take_over(block: ptr32, command: int):
         ptr32(block[B_PARAMS]),
         ptr32(block[B_ORDER]),
         ptr32(block[B_COMMANDS]),
+        ptr32(block[B_FIELDS]),
         ptr32(block[B_LATCHES]),
         ptr32(block[B_TRIAL]),
         ptr32(block[B_VALUES]),
@@ -187,7 +233,9 @@ def follow_reply(block: ptr32, frame: ptr8, length: int, found: ptr32) -> int:
     ranges = ptr32(block[B_RANGES])
     framing = ptr32(block[B_BACK_FRAMING])
     index_of = ptr8(block[B_BACK_INDEX])
-    copy_words(ptr32(block[B_VALUES]), trial, session[X_KEPT])
+    if session[X_TRIAL] == OTHER:
+        copy_words(ptr32(block[B_VALUES]), trial, session[X_KEPT])
+    session[X_TRIAL] = OTHER
     fields = ptr32(block[B_FIELDS])
     reason = int(decode(frame, length, framing, index_of, ptr32(block[B_COMMANDS]), fields, ranges, trial, found))
     if reason == NONE:

@@ -76,7 +76,9 @@ def pull(ring: ptr32, deframer: ptr32) -> int:
             waiting = missing
         else:
             waiting = 0
-        take(ring, deframer, waiting, 0)
+        took = int(take(ring, deframer, waiting, 0))
+        if took < waiting and not state[D_LENGTH]:  # the ring's end lay between
+            take(ring, deframer, waiting - took, 0)
         if state[D_LENGTH]:
             return state[D_LENGTH]
     return 0

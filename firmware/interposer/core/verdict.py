@@ -10,8 +10,6 @@ from interposer.core.codec import (
     ANY_SEQUENCE,
     C_FLAGS,
     C_NETS,
-    C_ROW,
-    C_ROWS,
     COMMAND_WORDS,
     FOUND_COMMAND,
     Codec,
@@ -50,6 +48,7 @@ from interposer.core.pipeline import (
     R_REASON,
     R_VERDICT,
     RESULT_WORDS,
+    derive,
     follow_reply,
     judge_frame,
     let_through,
@@ -65,12 +64,18 @@ class Judge:
 
     `result` holds them, one word each (R_...); the properties say the same. `scores` and `thresholds` hold each network's
     last score and its hold threshold; `output_at` and `expected`, after `mended`, the output that knows the field, and what
-    it should be. `layers` and `evaluate` are the kernels, readable or optimised.
+    it should be. `layers` and `evaluate` are the kernels, readable or
+    optimised, and `ahead` is what `core.ahead.split` says.
     """
 
-    def __init__(self, package, layers=layers, evaluate=evaluate):
+    def __init__(self, package, layers=layers, evaluate=evaluate, ahead=None):
         tables = package.table
         self.evaluate = evaluate
+        if ahead is None:
+            from interposer.core.ahead import split
+
+            ahead = split(tables)
+        self.ahead = ahead
         params = tables("params")
         self.commands = tables("commands")
         self.rows = tables("rows")
@@ -107,6 +112,7 @@ class Judge:
             self.forward.index_of,
             self.backward.framing,
             self.backward.index_of,
+            ahead,
         )
 
     @micropython.native
@@ -120,12 +126,11 @@ class Judge:
 
     def derive(self, values, command):
         """Evaluate a command's rows."""
-        at = command * COMMAND_WORDS
-        self.evaluate(values, self.rows, self.commands[at + C_ROW], self.commands[at + C_ROWS], self.curves)
+        derive(self.block, self.evaluate, values, command, 0)
 
     def assess(self, values, command):
         """Quantities, limits and networks on a value vector; used for held frames and for proposed corrections."""
-        weigh(self.block, self.evaluate, values, command)
+        weigh(self.block, self.evaluate, values, command, 0)
         return self._ask_networks(values)
 
     @micropython.native

@@ -14,12 +14,14 @@ from uctypes import addressof, bytearray_at
 from interposer.core.compat import const, micropython, pointers, ptr8, ptr32
 from interposer.core.ring import G_PLACE, G_PLACE_TOO, G_WORDS, READ_MASK, RING_WORDS, V_MASK, V_READ, V_START
 from interposer.hal import board_record as board
+from interposer.hal import rest
 
 RECEIVE_BITS = const(11)  # 2 kB: what comes in 178 ms at 115,200 baud
 SEND_BITS = const(9)
 BITS_PER_BYTE = const(10)
 
 MICROSECONDS = const(0x40054028)  # the timer's count
+PINS = const(0xD0000014)  # two registers: bits of pins to set, to clear
 UARTS = const(0x40034000)
 UART_SIZE = const(0x4000)
 INTERRUPT_MASK = const(0x38)
@@ -146,8 +148,11 @@ class Port:
     `ring` is what `core.ring` works on, `sender` what `room` and `transmit` do.
     """
 
-    functions = (room, transmit)  # for native code, which saves the way through the methods
+    functions = (room, transmit, is_behind, has_lost)  # for native code, which saves the way through the methods
     clock = bytearray_at(MICROSECONDS, 4)
+    rest = rest.rest
+    resting = array("I")  # of `open_ports`
+    pins = bytearray_at(PINS, 8)
 
     def __init__(self, number, tx, rx, baud, receive_ring, send_ring):
         self.uart = UART(number, baud, tx=Pin(tx), rx=Pin(rx))  # pins, clock divisor, format; nothing else of it is used
@@ -196,10 +201,6 @@ class Port:
         self.sender[T_UART] = self.base
         self.send_buffer = buffer
 
-    def has_lost(self):
-        """As the function of that name."""
-        return has_lost(self.ring, self.loss)
-
     def room(self):
         """As the function of that name."""
         return room(self.sender)
@@ -243,6 +244,7 @@ def _up(address, size):
 def open_ports(rings, baud):
     """(console, gantry) ports of this board. `rings` has to be kept."""
     receive, send = rings.receive, rings.send
+    Port.resting = rest.prepare()
     console = Port(board.CONSOLE_UART, board.CONSOLE_TX, board.CONSOLE_RX, baud, receive[0], send[0])
     gantry = Port(board.GANTRY_UART, board.GANTRY_TX, board.GANTRY_RX, baud, receive[1], send[1])
     return console, gantry

@@ -17,6 +17,7 @@ from gantryguard import paths
 from gantryguard.client.bytecode import compile_module
 from gantryguard.client.uf2 import FLASH_BYTES, from_uf2, to_uf2
 from gantryguard.errors import UserError
+from gantryguard.native.link import link
 from gantryguard.rig.board import Board, render_board_py
 from interposer.hal import segments
 
@@ -50,7 +51,7 @@ def device_files(board: Board, extra: Mapping[str, bytes] | None = None, firmwar
         files[entry] = (firmware / entry).read_bytes()
     for path in (firmware / f"{LOADER}.py", *sorted((firmware / PACKAGE).rglob("*.py"))):
         name = path.relative_to(firmware).as_posix()
-        files[name.removesuffix(".py") + ".mpy"] = compile_module(path.read_bytes(), name)
+        files[name.removesuffix(".py") + ".mpy"] = compile_module(link(path.read_bytes(), name, firmware), name)
     record = render_board_py(board).encode()
     files[f"{BOARD_MODULE}.mpy"] = compile_module(record, f"{BOARD_MODULE}.py")
     files[segments.NOTE] = segments.note(0, 0)

@@ -64,7 +64,7 @@ CONTENTS = {
     "ranges": "by field slot: lowest, highest, value before it is known",
     "states": "start values of the session memory",
     "sequence": "by state and command: the following state, -1 where the command may not come",
-    "rows": "row programs; each command has its own, see below",
+    "rows": "row programs; each command has its own, which shares no word with another's, see below",
     "curves": "tables of log2 and 2^x, then knots of curves and members of sets",
     "limits": "limit records; a command has a stretch of them",
     "latches": "pairs (memory slot, source slot); a command has a stretch of them",

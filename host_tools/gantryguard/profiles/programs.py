@@ -20,7 +20,10 @@ def program_of(
     networks: Sequence[Network],
     corrections: Corrections,
 ) -> list[Row]:
-    """Rows of one command in their order of definition."""
+    """Rows of one command: first those that read nothing of its fields, then the others, each in their order of definition.
+
+    A device evaluates the first while the frame is still coming.
+    """
     wanted: set[int] = {slot for slot, row in rows.items() if command.name in row.on}
     mine = [limit for limit in limits if command in limit.commands]
     asked = [network for network in networks if command in network.commands]
@@ -32,7 +35,12 @@ def program_of(
     wanted.update(corrections.told_by(field.quantity.slot for field in command.fields))
     if _reads_derived(command, wanted, rows, corrections):
         wanted.update(row.slot for _, row in corrections.derived)
-    return [rows[slot] for slot in sorted(_closure(wanted, rows))]
+    slots = sorted(_closure(wanted, rows))
+    told = {field.quantity.slot for field in command.fields}
+    for slot in slots:
+        if told.intersection(rows[slot].sources()):
+            told.add(slot)
+    return [rows[slot] for slot in sorted(slots, key=lambda slot: (slot in told, slot))]
 
 
 def _closure(wanted: Iterable[int], rows: Mapping[int, Row]) -> set[int]:
