@@ -33,7 +33,7 @@ from gantryguard.profiles.profile import Profile
 from gantryguard.reasons import TEXTS, reason_name
 from gantryguard.rig import trace
 from gantryguard.rig.clock import MS, S
-from gantryguard.signing.development import PACKAGE, ROOT_1, ROOT_2
+from gantryguard.signing.development import PACKAGE, ROOT_1, ROOT_2, root_file
 from interposer.core import package as core
 from interposer.core import reasons, trust
 from interposer.hal.slots import MOST_BYTES
@@ -300,6 +300,17 @@ def test_u12_without_a_good_slot_it_is_safe_and_can_be_recovered(micropython_uf2
     assert guard.send(guard.frame("halt")) == b""
     push(guard, signed(bare(injector, 1)))
     works(guard)
+
+
+@pytest.mark.parametrize("record", [None, flip(root_file(), 70)], ids=["missing", "damaged"])
+def test_u12_without_a_root_record_nothing_is_believed(micropython_uf2: Path, injector: Profile, record: bytes | None) -> None:
+    """Neither the package that is there nor one that comes; the reason is the record's."""
+    guard = Guard(micropython_uf2, injector, usb=True, extra={"root.bin": record})
+    guard.pico.run_for(1500 * MS)
+    status = guard.ask("status")
+    assert (reason_name(status["reason"]), status["state"]) == ("ROOT_UNUSABLE", 3)
+    assert reason_name(refused(guard, signed(bare(injector)))) == "ROOT_UNUSABLE"
+    assert guard.times(trace.RELAY_DRIVE, 1) == []
 
 
 def test_u13_during_an_update_the_link_is_in_its_safe_mode(small: Guard) -> None:
