@@ -36,7 +36,7 @@ bench: setup ## measure latencies and stages into docs/performance.json, .png an
 	@$(BIN)/python -m gantryguard.profiles.docs --write
 
 FUZZ_RUNS ?= 200000
-mutants: setup ## mutation testing of what decides whether a package is believed (half an hour)
+mutants: setup ## mutation testing of what decides whether a package is believed (some five minutes)
 	@$(BIN)/python host_tools/mutation/mutants.py
 
 fuzz: setup ## coverage-guided fuzzing of what reads a package (some minutes)

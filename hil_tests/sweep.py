@@ -143,11 +143,14 @@ def decide(flash: Flash) -> bytes:
         file = slots.open(slot)
         if file is None or root.reason != NONE:
             continue
+        trust = Trust(root, slots.counter)
         with file:
-            package = Package(file.read(), "pico", Trust(root, slots.counter))
+            package = Package(file.read(), "pico", trust)
         if package.reason == NONE:
             if slots.trial != RUNNING:
                 slots.settle_on(slot)
+                if trust.is_newer:
+                    slots.adopt(trust.root.record)
             return bytes(package.digest)
     if slots.trial == RUNNING:
         slots.refuse(UPDATE_UNCONFIRMED)

@@ -33,7 +33,7 @@ from gantryguard.profiles.profile import Profile
 from gantryguard.reasons import TEXTS, reason_name
 from gantryguard.rig import trace
 from gantryguard.rig.clock import MS, S
-from gantryguard.signing.development import PACKAGE, ROOT_1, ROOT_2
+from gantryguard.signing.development import PACKAGE, ROOT_1, ROOT_2, root_file
 from interposer.core import package as core
 from interposer.core import reasons, trust
 from interposer.hal.slots import MOST_BYTES
@@ -261,6 +261,39 @@ def test_u9_whatever_ends_a_trial_before_it_is_confirmed_reverts(small: Guard, h
     assert small.ask("status")["refusal"] == reasons.UPDATE_UNCONFIRMED
 
 
+HANGS_ON_TRIAL = """
+import time
+from interposer.updating import TRIAL, Updating
+right_confirm = Updating._confirm
+def hang(self, digest):
+    while self.state == TRIAL:
+        time.sleep_ms(100)
+    return right_confirm(self, digest)
+Updating._confirm = hang
+"""
+
+
+def test_u9_a_package_on_trial_under_which_the_guard_hangs_goes_back(micropython_uf2: Path, small: Guard) -> None:
+    """The watchdog ends it; as after any hang somebody at the device has to see it before anything passes."""
+    before = digest_of(small)
+    guard = Guard(micropython_uf2, small.profile, patch=HANGS_ON_TRIAL, usb=True).boot()
+    blob = signed(bare(small.profile))
+    pushing(guard, blob).send()
+    assert guard.ask("update install")["error"] == 0
+    guard.reconnect()
+    status = guard.ask("status")
+    assert (status["on_trial"], status["package_digest"]) == (True, blob[core.DIGEST_AT : core.HEADER_BYTES].hex())
+    guard.pico.maintenance.send(f"update confirm {status['package_digest'][:16]}\n".encode())
+    assert guard.run_until(lambda: bool(guard.times(trace.RESET, 1)), 6000), "the watchdog never came"
+    guard.pico.run_for(3 * S)
+    guard.reconnect()
+    status = guard.ask("status")
+    assert (status["package_digest"], status["refusal"]) == (before, reasons.UPDATE_UNCONFIRMED)
+    assert (status["last_reset"], status["relay_closed"]) == (reasons.WATCHDOG, False)
+    guard.press("cancel", 700)
+    untouched(guard, before)
+
+
 @pytest.mark.full
 def test_u10_keys_are_rotated_and_the_retired_one_fails(small: Guard) -> None:
     record = root(next_root(), (ROOT_1, NEW_ROOT))
@@ -300,6 +333,17 @@ def test_u12_without_a_good_slot_it_is_safe_and_can_be_recovered(micropython_uf2
     assert guard.send(guard.frame("halt")) == b""
     push(guard, signed(bare(injector, 1)))
     works(guard)
+
+
+@pytest.mark.parametrize("record", [None, flip(root_file(), 70)], ids=["missing", "damaged"])
+def test_u12_without_a_root_record_nothing_is_believed(micropython_uf2: Path, injector: Profile, record: bytes | None) -> None:
+    """Neither the package that is there nor one that comes; the reason is the record's."""
+    guard = Guard(micropython_uf2, injector, usb=True, extra={"root.bin": record})
+    guard.pico.run_for(1500 * MS)
+    status = guard.ask("status")
+    assert (reason_name(status["reason"]), status["state"]) == ("ROOT_UNUSABLE", 3)
+    assert reason_name(refused(guard, signed(bare(injector)))) == "ROOT_UNUSABLE"
+    assert guard.times(trace.RELAY_DRIVE, 1) == []
 
 
 def test_u13_during_an_update_the_link_is_in_its_safe_mode(small: Guard) -> None:

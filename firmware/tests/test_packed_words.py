@@ -2,7 +2,7 @@
 
 from array import array
 
-from interposer.core.package import unpack
+from interposer.core.package import all_small, unpack
 
 EDGES = (0, 1, -1, 63, 64, -64, -65, 8191, 8192, -8192, -8193, 1048575, 1048576, -1048576, -1048577)
 EDGES += (134217727, 134217728, -134217728, -134217729, 1073741823, -1073741824)
@@ -50,3 +50,10 @@ def test_many_words_come_out():
 def test_what_is_none_is_refused():
     for data in REFUSED:
         assert unpacked(data, 1) is None, data
+
+
+def test_one_large_word_is_found():
+    for large in (1073741824, -1073741825, 2147483647, -2147483648):
+        words = array("i", EDGES + (large,))
+        assert all_small(words, len(EDGES)) == 1
+        assert all_small(words, len(words)) == 0, large

@@ -83,6 +83,19 @@ def test_any_two_neighbours_out_of_order_are_found(long: list[bytes]) -> None:
         assert first_fault(window(long, at, [long[at + 1], long[at]], 2)) == min(at, 1)
 
 
+@pytest.mark.parametrize("change", ["altered", "dropped", "out of order"])
+def test_the_whole_log_tells_what_a_window_of_it_tells(long: list[bytes], change: str) -> None:
+    """The places above are tried one by one in a window of the chain; here some of them in all of it."""
+    for at in (0, 1, MANY // 2, MANY - 2):
+        this, following = long[at], long[at + 1]
+        put = {
+            "altered": [bytes((this[0] ^ 1,)) + this[1:], following],
+            "dropped": [following],
+            "out of order": [following, this],
+        }
+        assert first_fault(changed(chain(1), long[:at] + put[change] + long[at + 2 :])) == at
+
+
 @given(st.binary(max_size=3 * journal.RECORD_BYTES), st.binary(max_size=40))
 def test_whatever_is_fetched_is_read_and_never_taken_for_good(records: bytes, header: bytes) -> None:
     log = logs.Log(IDENTITY, 0, (logs.Segment(header, records), logs.Segment(journal.header(1, bytes(16)), records)))

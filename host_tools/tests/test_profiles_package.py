@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import struct
 from array import array
@@ -25,6 +26,7 @@ from interposer.core.verdict import Judge
 
 FOLDERS = {"ct": CT, "injector": INJECTOR}
 PROFILES = {"ct": ct, "injector": injector}
+TAIL = core.TAIL_MAGIC + bytes(12)
 INT32 = st.one_of(
     st.integers(-(1 << 31), (1 << 31) - 1),
     st.integers(-4, 600),
@@ -69,9 +71,9 @@ def test_another_board_or_layout_is_foreign() -> None:
     assert caught.value.exit_code == 5
 
 
-def mangled(blob: bytes, at: int, word: int) -> bytes:
-    """The package with one word replaced and a digest that fits."""
-    return redigest(blob[:at] + struct.pack("<i", word) + blob[at + 4 :])
+def with_bytes(blob: bytes, at: int, data: bytes) -> bytes:
+    """The package with other bytes at a place and a digest that fits."""
+    return redigest(blob[:at] + data + blob[at + len(data) :])
 
 
 @pytest.mark.parametrize("name", PROFILES)
@@ -123,7 +125,7 @@ def exercise(package: core.Package, profile: Profile, data: st.DataObject) -> No
 
 @given(st.integers(0, len(core.SECTIONS) * core.ENTRY_BYTES // 4 - 1), INT32)
 def test_a_mangled_table_of_sections_is_refused_by_reason(word: int, value: int) -> None:
-    package = core.Package(mangled(injector().blob, core.HEADER_BYTES + 4 * word, value), "pico")
+    package = core.Package(with_bytes(injector().blob, core.HEADER_BYTES + 4 * word, struct.pack("<i", value)), "pico")
     assert package.reason in (NONE, PACKAGE_UNUSABLE)
     if package.reason == NONE:
         assert audit(package) in (NONE, PACKAGE_UNUSABLE)
@@ -193,17 +195,96 @@ def test_the_audit_finds_a_wrong_index(section: str, word: int, value: int) -> N
 
 
 @pytest.mark.parametrize(
-    ("at", "data"), [(6, b"\2"), (24, b"\7"), (28, b"\xc3\xa9")], ids=["mode", "number of sections", "name is not ASCII"]
+    ("at", "data"),
+    [(6, b"\2"), (24, b"\7"), (28, b"\xc3\xa9"), (28, b"\x7f")],
+    ids=["mode", "number of sections", "name is not ASCII", "name has a control character"],
 )
 def test_a_header_that_cannot_be_is_unusable(at: int, data: bytes) -> None:
+    assert core.Package(with_bytes(injector().blob, at, data), "pico").reason == PACKAGE_UNUSABLE
+
+
+def test_every_character_that_is_printed_may_be_in_a_name() -> None:
+    package = core.Package(with_bytes(injector().blob, 28, b" ~"), "pico")
+    assert (package.reason, package.name[:2]) == (NONE, " ~")
+
+
+TABLE_BYTES = len(core.SECTIONS) * core.ENTRY_BYTES
+
+
+@pytest.mark.parametrize("size", [0, 12, len(core.SECTIONS) + core.ENTRY_BYTES, TABLE_BYTES - 1])
+def test_a_package_without_its_whole_table_of_sections_is_unusable(size: int) -> None:
+    blob = injector().blob[: core.HEADER_BYTES + size]
+    short = with_bytes(blob, 8, struct.pack("<I", len(blob)))
+    assert core.Package(short, "pico").reason == PACKAGE_UNUSABLE
+
+
+@pytest.mark.parametrize("tail", [b"", TAIL + bytes(2000)])
+def test_sections_may_be_empty_but_not_missing(tail: bytes) -> None:
+    """Signatures are never taken for the rest of the table. Whether a guard can do with so little is for the audit to say."""
+    blob = relaid(injector().blob, dict.fromkeys(core.SECTIONS, b""))
+    assert len(blob) == core.HEADER_BYTES + TABLE_BYTES
+    assert core.Package(blob + tail, "pico").reason == NONE
+    short = with_bytes(blob[:-4], 8, struct.pack("<I", len(blob) - 4))
+    assert core.Package(short + tail, "pico").reason == PACKAGE_UNUSABLE
+
+
+def test_what_is_no_package_states_nothing() -> None:
+    package = core.Package(b"", "pico")
+    assert package.reason == PACKAGE_CORRUPT
+    assert (package.counter, package.issued, package.expires, package.length) == (0, 0, 0, 0)
+    assert (package.name, package.digest, package.wire, package.schema) == ("", b"", b"", b"")
+
+
+def placed(blob: bytes, name: str, offset: int, size: int) -> bytes:
+    """The package with a section of bytes in another place."""
+    at = core.HEADER_BYTES + core.SECTIONS.index(name) * core.ENTRY_BYTES + 4
+    return with_bytes(blob, at, struct.pack("<III", offset, size, size // 4))
+
+
+@pytest.mark.parametrize("name", ["names", "golden"])
+@pytest.mark.parametrize(
+    ("offset", "beyond", "reason"),
+    [
+        (core.HEADER_BYTES + TABLE_BYTES, 0, NONE),
+        (core.HEADER_BYTES + TABLE_BYTES - 4, 0, PACKAGE_UNUSABLE),
+        (core.HEADER_BYTES, 0, PACKAGE_UNUSABLE),
+        (core.HEADER_BYTES + TABLE_BYTES, 4, PACKAGE_UNUSABLE),
+    ],
+    ids=["all there is", "from the table of sections", "from the whole table", "to the signatures"],
+)
+def test_a_section_reaches_neither_into_the_table_nor_into_the_signatures(
+    name: str, offset: int, beyond: int, reason: int
+) -> None:
     blob = injector().blob
-    assert core.Package(redigest(blob[:at] + data + blob[at + len(data) :]), "pico").reason == PACKAGE_UNUSABLE
+    package = core.Package(placed(blob, name, offset, len(blob) + beyond - offset) + TAIL, "pico")
+    assert package.reason == reason
 
 
-def test_a_package_without_its_table_of_sections_is_unusable() -> None:
-    blob = injector().blob[: core.HEADER_BYTES + 12]
-    short = blob[:8] + struct.pack("<I", len(blob)) + blob[12:]
-    assert core.Package(redigest(short), "pico").reason == PACKAGE_UNUSABLE
+@pytest.mark.parametrize("name", PROFILES)
+def test_names_are_counted_wherever_the_file_was_read_before(name: str) -> None:
+    package = core.Package(PROFILES[name]().blob, "pico")
+    lines = list(package.name_lines())
+    assert len(lines) > 1
+    package.file.seek(3)
+    assert package.count_names() == len(lines)
+    assert b"".join(lines) == package.table("names")
+
+
+@pytest.mark.parametrize("pieces", [0, 1, 2])
+@pytest.mark.parametrize("more", [-1, 0, 1, 2])
+def test_every_byte_but_the_digest_itself_is_hashed(pieces: int, more: int) -> None:
+    """Piece by piece, with a breath after each."""
+    length = core.HEADER_BYTES + max(0, pieces * core.PIECE_BYTES + more)
+    blob = bytes(index % 251 for index in range(length))
+    breaths: list[int] = []
+    digest = core.digest_of(blob, length, lambda: breaths.append(1))
+    assert digest == hashlib.sha256(blob[: core.DIGEST_AT] + blob[core.HEADER_BYTES :]).digest()
+    assert len(breaths) == -(-(length - core.HEADER_BYTES) // core.PIECE_BYTES)
+
+
+def test_a_file_that_ends_before_its_length_has_a_digest_all_the_same() -> None:
+    blob = injector().blob
+    assert core.digest_of(blob, len(blob) + 5000) == core.digest_of(blob, len(blob))
 
 
 def test_a_table_that_is_too_short_is_found() -> None:
@@ -248,10 +329,24 @@ def test_what_cannot_be_used_is_never_read() -> None:
     assert (package.reason, package.tables) == (PACKAGE_BOARD, {})
 
 
+SMALL_EDGES = (0, 1, -1, SMALL_HIGH, -SMALL_HIGH - 1)
+
+
+@pytest.mark.parametrize("word", [SMALL_HIGH + 1, -SMALL_HIGH - 2, (1 << 31) - 1, -(1 << 31)])
+def test_one_large_word_is_found_wherever_it_is(word: int) -> None:
+    assert core.all_small(array("i", SMALL_EDGES), len(SMALL_EDGES)) == 1
+    for place in range(len(SMALL_EDGES)):
+        words = array("i", [*SMALL_EDGES[:place], word, *SMALL_EDGES[place + 1 :]])
+        assert core.all_small(words, len(words)) == 0
+        assert core.all_small(words, place) == 1
+
+
 def words_of(packed: bytes, count: int) -> list[int] | None:
     """What `unpack` makes of them, or None where it refuses."""
     words = array("i", bytes(4 * count))
-    return list(words) if core.unpack(packed, len(packed), words, count) else None
+    is_whole = core.unpack(packed, len(packed), words, count)
+    assert is_whole in (0, 1)
+    return list(words) if is_whole else None
 
 
 @given(st.lists(st.integers(-(1 << 30), SMALL_HIGH)))
@@ -276,6 +371,8 @@ def test_words_come_out_as_they_were_packed(words: list[int]) -> None:
         (b"", None),
         (b"\x3f\x00\x00\x00", [63]),
         (b"\x3f\x00\x00\x01", None),  # more than was stated
+        (b"\x3f\x00\x01\x00", None),
+        (b"\x3f\x01\x00\x00", None),
         (b"\x3f\x00\x00\x00\x00", None),
         (b"\x40", [-64]),
     ],

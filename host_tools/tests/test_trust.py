@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import random
 import tracemalloc
+from collections.abc import Callable
 from functools import cache
 
 import pytest
@@ -16,7 +18,7 @@ from gantryguard.signing.development import PACKAGE, ROOT_1, ROOT_2, Development
 from gantryguard.signing.records import RootPlan, identifier, read_root, sign_package, sign_root
 from gantryguard.signing.signer import Signer
 from interposer.core import reasons, trust
-from interposer.core.package import DIGEST_AT, HEADER_BYTES, Package, digest_of
+from interposer.core.package import ANY, DIGEST_AT, HEADER_BYTES, Package, digest_of
 
 STRANGER, NEW_ROOT, NEW_PACKAGE = (DevelopmentSigner(name) for name in ("stranger", "new root", "new package"))
 MUTATIONS = 100_000
@@ -50,6 +52,17 @@ def plan(**changes: object) -> RootPlan:
 
 def by_both(**changes: object) -> bytes:
     return sign_root(plan(**changes).record(), [ROOT_1, NEW_ROOT])
+
+
+def key_of(number: int) -> bytes:
+    """A public key whose private one nobody has."""
+    (public,) = installed().keys[trust.PACKAGE_ROLE].values()
+    return public[:8] + bytes((number,)) * 16 + public[24:]
+
+
+def sealed(record: bytes) -> bytes:
+    """A root record with the digest that fits it, whatever else is wrong with it."""
+    return record[: trust.ROOT_DIGEST_AT] + trust.root_digest(record) + record[trust.ROOT_HEAD_BYTES :]
 
 
 def test_a_signed_package_is_believed() -> None:
@@ -133,11 +146,12 @@ def test_the_counter_and_its_reset() -> None:
         {"package_keys": []},
         {"root_threshold": 0},
         {"root_threshold": 3},
+        {"package_threshold": 0},
         {"package_threshold": 2},
         {"package_keys": [ROOT_1.public]},
         {"package_keys": [PACKAGE.public] * 2},
         {"package_keys": [bytes(48)]},
-        {"package_keys": [DevelopmentSigner(str(number)).public for number in range(7)]},
+        {"package_keys": [key_of(number) for number in range(7)]},
     ],
 )
 def test_a_record_that_no_device_would_accept_is_not_made(changes: dict[str, object]) -> None:
@@ -145,14 +159,90 @@ def test_a_record_that_no_device_would_accept_is_not_made(changes: dict[str, obj
         plan(**changes).record()
 
 
-def test_a_record_of_another_role_or_format_is_none() -> None:
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda _record: b"",
+        lambda _record: trust.ROOT_MAGIC,
+        lambda record: sealed(b"GGRX" + record[4:]),
+        lambda record: sealed(record[:4] + b"\7" + record[5:]),
+        lambda record: sealed(record[: trust.ROOT_HEAD_BYTES] + b"\7" + record[trust.ROOT_HEAD_BYTES + 1 :]),
+        lambda record: sealed(record[:6] + b"\0\0" + record[8 : trust.ROOT_HEAD_BYTES]),
+        lambda record: record[:-1],
+        lambda record: record + b"\0",
+        lambda record: record[:-1] + bytes((record[-1] ^ 1,)),
+    ],
+    ids=["empty", "magic alone", "magic", "format", "role", "no key", "too short", "too long", "digest"],
+)
+def test_a_record_that_is_not_whole_is_unusable(spoil: Callable[[bytes], bytes]) -> None:
+    assert trust.Root(spoil(plan().record())).reason == reasons.ROOT_UNUSABLE
+
+
+def test_a_record_that_cannot_be_read_states_nothing() -> None:
+    root = trust.Root(b"")
+    assert (root.version, root.counter, root.board, root.wire, root.schema) == (0, 0, ANY, ANY, ANY)
+    assert not any(root.keys.values())
+
+
+@pytest.mark.parametrize("package", [bare, signed, lambda: signed((PACKAGE,), (development.root_file(),))])
+@pytest.mark.parametrize("spoilt", [b"", sealed(installed().record[:16] + b"\3" + installed().record[17:])])
+def test_while_the_installed_record_is_unusable_nothing_is_believed(package: Callable[[], bytes], spoilt: bytes) -> None:
+    """Whatever keys could be read of it; the second asks for more root signatures than it has keys."""
+    assert reason_of(package(), trust.Root(spoilt)) == "ROOT_UNUSABLE"
+
+
+def test_a_record_has_eight_keys_at_most() -> None:
+    keys = [PACKAGE.public, NEW_PACKAGE.public, STRANGER.public, *(key_of(number) for number in range(3))]
+    full = by_both(package_keys=keys)
+    assert read_root(full, "x").reason == reasons.NONE
+    assert reason_of(signed((PACKAGE,), (full,))) == "NONE"
+    with pytest.raises(UserError, match="no root record"):
+        plan(package_keys=[*keys, key_of(3)]).record()
+
+
+@pytest.mark.parametrize("before", [0, 5])
+def test_the_length_of_a_record_is_told_where_it_is_there(before: int) -> None:
+    """Without signatures too, as a device keeps it."""
     record = plan().record()
-    for at in (4, trust.ROOT_HEAD_BYTES):
-        spoilt = record[:at] + b"\7" + record[at + 1 :]
-        digest = trust.root_digest(spoilt)
-        spoilt = spoilt[: trust.ROOT_DIGEST_AT] + digest + spoilt[trust.ROOT_HEAD_BYTES :]
-        assert trust.Root(spoilt).reason == reasons.ROOT_UNUSABLE
-    assert trust.Root(b"").reason == reasons.ROOT_UNUSABLE
+    file, end = io.BytesIO(bytes(before) + record), before + len(record)
+    assert trust.root_bytes(file, before, end) == len(record)
+    assert trust.root_bytes(file, before, end - 1) == 0
+
+
+@pytest.mark.parametrize(
+    ("at", "data"), [(0, b"X"), (6, b"\x09"), (7, b"\1")], ids=["magic", "more keys than may be", "high byte of the number"]
+)
+def test_what_begins_as_no_record_has_no_length(at: int, data: bytes) -> None:
+    record = plan().record() + bytes(1 << 16)
+    assert trust.root_bytes(io.BytesIO(record[:at] + data + record[at + len(data) :]), 0, len(record)) == 0
+    assert trust.root_bytes(io.BytesIO(record[:7]), 0, len(record)) == 0
+
+
+@pytest.mark.parametrize(
+    ("signatures", "roots", "counts"),
+    [
+        (0, 0, (0, 0)),
+        (trust.MOST_SIGNATURES, trust.MOST_ROOTS, (trust.MOST_SIGNATURES, trust.MOST_ROOTS)),
+        (trust.MOST_SIGNATURES + 1, 0, None),
+        (0, trust.MOST_ROOTS + 1, None),
+    ],
+)
+def test_a_tail_has_so_many_signatures_and_records(signatures: int, roots: int, counts: tuple[int, int] | None) -> None:
+    tail = b"GGSG" + bytes((signatures, roots, 0, 0)) + bytes(signatures * (16 + 1500))
+    assert trust.read_tail(io.BytesIO(tail), 0, len(tail)) == counts
+    assert trust.read_tail(io.BytesIO(tail), 0, len(tail) - 1) is None
+
+
+@pytest.mark.parametrize(
+    ("roots", "version"),
+    [(lambda: (), 1), (lambda: (development.root_file(),), 1), (lambda: (by_both(),), 2)],
+    ids=["none", "installed", "newer"],
+)
+def test_a_newer_record_is_told_from_the_installed_one(roots: Callable[[], tuple[bytes, ...]], version: int) -> None:
+    """A device keeps only what is newer."""
+    trusted = trust.Trust(installed(), 0)
+    assert Package(signed((PACKAGE,), roots()), "pico", trusted).reason == reasons.NONE
+    assert (trusted.root.version, trusted.is_newer) == (version, version > 1)
 
 
 def test_a_file_of_a_record_is_checked() -> None:

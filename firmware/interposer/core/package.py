@@ -329,11 +329,11 @@ class Package:
         return NONE if self.counter >= trust.least_counter else PACKAGE_OLD
 
     def _read_sections(self):
+        first = HEADER_BYTES + len(SECTIONS) * ENTRY_BYTES
+        if self.length < first:
+            return PACKAGE_UNUSABLE
         self.file.seek(HEADER_BYTES)
         entries = self.file.read(len(SECTIONS) * ENTRY_BYTES)
-        if len(entries) < len(SECTIONS) * ENTRY_BYTES:
-            return PACKAGE_UNUSABLE
-        first = HEADER_BYTES + len(SECTIONS) * ENTRY_BYTES
         counts = {}
         left = MOST_WORDS
         for index in range(len(SECTIONS)):

@@ -1,7 +1,8 @@
 """Who may sign what: root records, and the signatures below a package or a root record.
 
 A root record names keys by role, how many signatures of each role are needed, and what the guard is installed for. The one on
-the device is believed as it was provisioned. A package may carry newer ones, oldest first. Rules for each of these, in order:
+the device is believed as it was provisioned, and while it is unusable nothing is (ROOT_UNUSABLE). A package may carry newer
+ones, oldest first. Rules for each of these, in order:
  1. it is complete and its digest fits                                                  ROOT_UNUSABLE
  2. its version is higher than that of the record before it                             ROOT_OLD
  3. every signature is by a root key of the record before it or of its own, and fits, no key signs twice; enough root keys of
@@ -78,7 +79,7 @@ class Root:
     def __init__(self, record):
         self.record = record
         self.keys = {ROOT_ROLE: {}, PACKAGE_ROLE: {}}  # type: ignore[var-annotated]  # of public keys by identifier
-        self.thresholds = {ROOT_ROLE: 0, PACKAGE_ROLE: 0}
+        self.thresholds = {}  # numbers of signatures by role
         self.version = self.counter = 0
         self.board = self.wire = self.schema = ANY
         self.reason = NONE if self._read(record) else ROOT_UNUSABLE
@@ -88,7 +89,7 @@ class Root:
             return False
         head = struct.unpack(ROOT_HEAD, record[:ROOT_HEAD_BYTES])
         _, form, count, self.version, self.counter, roots, packages, _, self.board, self.wire, self.schema, digest = head
-        if form != ROOT_FORMAT or not 0 < count <= MOST_KEYS or len(record) != ROOT_HEAD_BYTES + count * KEY_ENTRY_BYTES:
+        if form != ROOT_FORMAT or count > MOST_KEYS or len(record) != ROOT_HEAD_BYTES + count * KEY_ENTRY_BYTES:
             return False
         if digest != root_digest(record):
             return False
@@ -115,7 +116,7 @@ def root_bytes(file, at, end):
     head = file.read(TAIL_BYTES)
     if len(head) < TAIL_BYTES or head[:4] != ROOT_MAGIC:
         return 0
-    count = head[6] | head[7] << 8
+    count = int.from_bytes(head[6:], "little")
     length = ROOT_HEAD_BYTES + count * KEY_ENTRY_BYTES
     return length if count <= MOST_KEYS and at + length <= end else 0
 
@@ -165,6 +166,8 @@ class Trust:
 
     def check(self, file, length, end, digest):
         """Whether the tail of a package of `length` bytes holds; a reason. `end`: of the file."""
+        if self.root.reason != NONE:
+            return ROOT_UNUSABLE
         if length == end:
             return PACKAGE_UNSIGNED
         counts = read_tail(file, length, end)
@@ -190,22 +193,22 @@ class Trust:
         return NONE if len(found) >= self.root.thresholds[PACKAGE_ROLE] else PACKAGE_TOO_FEW
 
     def _follow(self, file, at, end):
-        """(bytes, reason) of the root record with signatures at `at`; it is the one believed from now on."""
+        """(bytes of the root record with signatures at `at`, NONE): it is the one believed from now on; or (None, reason)."""
         length = root_bytes(file, at, end)
         if not length:
-            return 0, ROOT_UNUSABLE
+            return None, ROOT_UNUSABLE
         file.seek(at)
         root = Root(file.read(length))
         counts = read_tail(file, at + length, end)
         if root.reason != NONE or counts is None or counts[1]:
-            return 0, ROOT_UNUSABLE
+            return None, ROOT_UNUSABLE
         size = length + tail_bytes(counts[0])
         if root.record == self.root.record:
             return size, NONE
         if root.version <= self.root.version:
-            return 0, ROOT_OLD
+            return None, ROOT_OLD
         if not self._is_signed_by_both(file, at + length, counts[0], root):
-            return 0, ROOT_UNTRUSTED
+            return None, ROOT_UNTRUSTED
         if root.counter != NO_RESET:
             self.least_counter = root.counter
         self.root = root

@@ -177,9 +177,9 @@ def _trust() -> list[str]:
         f"Then each key, {trust.KEY_ENTRY_BYTES} bytes: its role ({trust.ROOT_ROLE} root, {trust.PACKAGE_ROLE} package), three "
         f"zeros, the LMS public key. {trust.MOST_KEYS} keys at most.",
         "## Who may sign what\n\nRules 1 to 3 are asked of every root record that a package carries, the others of the "
-        "package; together they are rule 4 of the list above. A record that equals the installed one is passed over. A "
-        "device keeps a "
-        "new record when its package is confirmed.\n\n" + _rules(trust, 8),
+        "package; together they are rule 4 of the list above. While the installed record is unusable nothing is believed: "
+        "`ROOT_UNUSABLE`. A record that equals the installed one is passed over. A device keeps a new record when its package "
+        "is confirmed.\n\n" + _rules(trust, 8),
     ]
 
 
