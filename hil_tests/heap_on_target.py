@@ -10,7 +10,7 @@ from interposer.core.network_thumb import layers
 from interposer.core.package import Package
 from interposer.core.quantities_thumb import evaluate
 from interposer.core.reasons import PASS
-from interposer.core.rows_program import prepare
+from interposer.core.rows_program import arrange
 from interposer.core.verdict import Judge
 from interposer.hal import board_record
 
@@ -18,7 +18,7 @@ from interposer.hal import board_record
 def test_nothing_allocates():
     package = Package(open("package.bin", "rb"), board_record.NAME)  # noqa: SIM115 - the package keeps its file
     ahead = split(package.table)
-    prepare(package.table("rows"), package.table("curves"), package.table("commands"), ahead)
+    arrange(package.table("rows"), package.table("curves"), package.table("commands"), ahead)
     with open("stream.bin", "rb") as file:
         stream = file.read()
     with open("reply.bin", "rb") as file:

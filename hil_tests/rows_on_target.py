@@ -19,7 +19,7 @@ from interposer.core.quantities import (
     ROW_WORDS,
     SELECT,
 )
-from interposer.core.rows_program import prepare
+from interposer.core.rows_program import arrange
 from interposer.hal import board_record
 
 SOURCES = 12
@@ -94,9 +94,9 @@ def test_every_kind():
             values[row[ROW_WORDS]] = dice.below(12000) - 3000
         wanted = array("i", values)
         quantities.evaluate(wanted, row, 0, 1, curves)
-        prepared = array("i", row)
-        prepare(prepared, curves, _command(1), array("i", (0, 0)))
-        quantities_thumb.evaluate(values, prepared, 0, 1, curves)
+        arranged = array("i", row)
+        arrange(arranged, curves, _command(1), array("i", (0, 0)))
+        quantities_thumb.evaluate(values, arranged, 0, 1, curves)
         assert values == wanted, (list(row), list(values), list(wanted))
     return ROUNDS
 
@@ -108,13 +108,13 @@ def test_every_row_of_the_package():
     while at < len(rows):
         at += ROW_WORDS + 2 * rows[at + 6]
         count += 1
-    prepared = array("i", rows)
-    prepare(prepared, curves, _command(count), array("i", (0, 0)))
+    arranged = array("i", rows)
+    arrange(arranged, curves, _command(count), array("i", (0, 0)))
     dice = Dice(5)
     for _ in range(6):
         values = array("i", [dice.value() >> 12 for _ in range(params[P_VALUES])])
         wanted = array("i", values)
         quantities.evaluate(wanted, rows, 0, count, curves)
-        quantities_thumb.evaluate(values, prepared, 0, count, curves)
+        quantities_thumb.evaluate(values, arranged, 0, count, curves)
         assert values == wanted
     return count

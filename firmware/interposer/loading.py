@@ -107,7 +107,7 @@ def _load(file, root, least_counter, loaded, watchdog):
     reason = package.reason if package.reason != NONE else _audit(package)
     if reason != NONE:
         return reason
-    ahead = _prepare(package)
+    ahead = _arrange(package)
     if loaded.is_trial:
         reason = _prove(package, ahead, watchdog)
         if reason != NONE:
@@ -130,14 +130,14 @@ def _audit(package):
     return reason
 
 
-def _prepare(package):
+def _arrange(package):
     """Rows as the kernel wants them, from now on no longer what the package says; which of them come ahead of a frame."""
     from interposer.core.ahead import split
-    from interposer.core.rows_program import prepare
+    from interposer.core.rows_program import arrange
 
     ahead = split(package.table)
-    prepare(package.table("rows"), package.table("curves"), package.table("commands"), ahead)
-    del split, prepare
+    arrange(package.table("rows"), package.table("curves"), package.table("commands"), ahead)
+    del split, arrange
     forget("core.ahead", "core.rows_program")
     return ahead
 

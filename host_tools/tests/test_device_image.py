@@ -21,6 +21,7 @@ from gantryguard.client.device_image import (
 )
 from gantryguard.client.uf2 import FLASH_BYTES, from_uf2, to_uf2
 from gantryguard.errors import UserError
+from gantryguard.native.link import link
 from gantryguard.rig.board import Board, load_board
 from gantryguard.rig.clock import S
 from gantryguard.rig.pico import EmulatedPico
@@ -153,7 +154,7 @@ def test_the_interposer_package_of_this_checkout_compiles() -> None:
     assert modules
     for path in modules:
         name = path.relative_to(paths.FIRMWARE).as_posix()
-        assert bytecode.compile_module(path.read_bytes(), name)
+        assert bytecode.compile_module(link(path.read_bytes(), name), name)
 
 
 def test_constants_become_numbers(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """The optimised twin of `quantities.evaluate`: same results to the bit, some thirty times faster.
 
 Only the RP2040 (ARMv6-M) can run it; the host uses `quantities.evaluate`, which says what every kind of row means. It walks
-through rows that `rows_program.py` has prepared: each begins with the address of the code for its kind.
+through rows that `rows_program.py` has arranged: each begins with the address of the code for its kind.
 """
 
 from interposer.core.compat import const, micropython, ptr32
@@ -335,6 +335,6 @@ def _rows(r0, r1, r2):
 
 @micropython.viper
 def evaluate(values: ptr32, rows: ptr32, at: int, count: int, curves: ptr32):
-    """Evaluate prepared rows from word `at` on, in order, into `values`; they know themselves how many they are."""
+    """Evaluate arranged rows from word `at` on, in order, into `values`; they know themselves how many they are."""
     if count:
         _rows(int(rows) + (at << 2), int(values), int(curves))

@@ -1,6 +1,6 @@
-"""Prepares rows for `quantities_thumb` when a package loads: in their place, and never longer than they were.
+"""Arranges rows for `quantities_thumb` when a package loads: in their place, and never longer than they were.
 
-A prepared row is the address of the code for its kind, what that reads, then lowest, highest and destination; places of values
+An arranged row is the address of the code for its kind, what that reads, then lowest, highest and destination; places of values
 are bytes, those of curves addresses. Every row gets shorter by a word at least, so that an address of the code that ends a
 run fits behind its last row; `audit` has proved that runs of different commands have no word in common. A row whose result is
 0 or 1 has both, clamped, in place of its limits.
@@ -31,8 +31,8 @@ BRANCH_FROM = const(4)  # a branch counts from the second instruction behind it
 HALFWORD = const(2)
 
 
-def prepare(rows, curves, commands, ahead):
-    """Prepare every command's rows, once. `ahead`: by `core.ahead.split`; each part of its rows gets an end of its own."""
+def arrange(rows, curves, commands, ahead):
+    """Arrange every command's rows, once. `ahead`: by `core.ahead.split`; each part of its rows gets an end of its own."""
     kinds = _kinds()
     curves_at = pointers(curves)[0]
     done = []
@@ -133,7 +133,7 @@ def reading(rows: ptr32, at: int, to: int, kinds: ptr32, curves_at: int) -> int:
 
 @micropython.viper
 def run(rows: ptr32, at: int, count: int, kinds: ptr32, curves_at: int):
-    """Prepare `count` rows from word `at` on."""
+    """Arrange `count` rows from word `at` on."""
     to = at
     while count:
         count -= 1

@@ -6,6 +6,7 @@ About half an hour on one core; what it writes is committed, and is of the packa
 from __future__ import annotations
 
 import hashlib
+from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ from gantryguard.learning.floats import FloatDetector
 from gantryguard.learning.pipeline import Pipeline, nets_of
 from gantryguard.learning.trial import Sample, Trial
 from gantryguard.profiles.profile import Profile
+from interposer.core.codec import C_ROW, C_ROWS, COMMAND_WORDS
+from interposer.core.quantities import ROW_WORDS
 
 Say = Callable[[float, str], None]
 
@@ -70,11 +73,30 @@ def study(folder: Path, profile: Profile, say: Say, scope: Scope | None = None) 
 
 
 def tables_sha256(profile: Profile) -> str:
-    """SHA-256 of what the evaluation depends on: the tables that judge a command. Signatures and dates change nothing of it."""
+    """SHA-256 of what the evaluation depends on: the tables that judge a command.
+
+    Signatures and dates change nothing of it, nor does the order in which a command's rows are evaluated.
+    """
     digest = hashlib.sha256()
     for name in JUDGING:
-        digest.update(memoryview(profile.package.table(name)).cast("B"))
+        table = profile.package.table(name)
+        digest.update(_rows_by_destination(profile) if name == "rows" else memoryview(table).cast("B"))
     return digest.hexdigest()
+
+
+def _rows_by_destination(profile: Profile) -> bytes:
+    """The rows of each command, by what they write."""
+    rows, commands = profile.package.table("rows"), profile.package.table("commands")
+    words = list(rows)
+    for command in range(0, len(commands), COMMAND_WORDS):
+        first = at = commands[command + C_ROW]
+        program = []
+        for _ in range(commands[command + C_ROWS]):
+            end = at + ROW_WORDS + 2 * rows[at + ROW_WORDS - 1]
+            program.append(list(rows[at:end]))
+            at = end
+        words[first:at] = [word for row in sorted(program, key=lambda row: row[1]) for word in row]
+    return array("i", words).tobytes()
 
 
 def _with_ceiling(whole: Outcome, learnt: ceiling.Learnt, tests: Sequence[Trial]) -> Outcome:
