@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from gantryguard.benchmarks.latency import guard_at, measure, missing
+from gantryguard.benchmarks.latency import frames_within, guard_at, measure, missing
 from gantryguard.profiles.profile import Profile
 from gantryguard.rig.spread import Spread
 
 FRAMES = 30
+MANY_FRAMES = 60
+RATES = (9_600, 115_200, 921_600, 3_000_000)
+MOST_VERDICT_US, MOST_SEND_US = 250, 30
 
 
 def test_a_spread_is_made_of_values_that_occurred() -> None:
@@ -31,3 +34,32 @@ def test_a_short_run_loses_nothing(micropython_uf2: Path, ct: Profile, is_spaced
     assert result.verdict_us is not None
     assert result.first_byte_out_us is not None
     assert 0 < result.verdict_us.min < result.first_byte_out_us.max
+
+
+@pytest.mark.parametrize("baud", RATES)
+def test_a_verdict_comes_within_a_quarter_of_a_millisecond(micropython_uf2: Path, ct: Profile, baud: int) -> None:
+    """At the 99th percentile; and the first byte leaves at most 30 us later."""
+    result = measure(guard_at(ct, micropython_uf2, baud), ct, baud, MANY_FRAMES, is_spaced=True)
+    print(result)
+    assert (result.lost, result.frames) == (0, MANY_FRAMES)
+    assert result.verdict_us is not None
+    assert result.first_byte_out_us is not None
+    assert result.verdict_us.p99 <= MOST_VERDICT_US
+    assert result.first_byte_out_us.p99 <= result.verdict_us.p99 + MOST_SEND_US
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize(
+    ("baud", "seconds"),
+    [
+        pytest.param(921_600, 2.0),
+        pytest.param(1_000_000, 0.3),
+        pytest.param(921_600, 10.0, marks=pytest.mark.full),
+    ],
+)
+def test_saturated_lines_lose_nothing(micropython_uf2: Path, ct: Profile, baud: int, seconds: float) -> None:
+    """Frame after frame in both directions without a pause, the heap locked as always."""
+    frames = frames_within(ct, baud, seconds)
+    result = measure(guard_at(ct, micropython_uf2, baud), ct, baud, frames, is_spaced=False)
+    print(result)
+    assert (result.lost, result.frames) == (0, frames)
