@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from gantryguard.benchmarks.latency import frames_within, guard_at, measure, missing
 from gantryguard.profiles.profile import Profile
+from gantryguard.rig.clock import MS
 from gantryguard.rig.spread import Spread
 
 FRAMES = 30
@@ -63,3 +65,15 @@ def test_saturated_lines_lose_nothing(micropython_uf2: Path, ct: Profile, baud: 
     result = measure(guard_at(ct, micropython_uf2, baud), ct, baud, frames, is_spaced=False)
     print(result)
     assert (result.lost, result.frames) == (0, frames)
+
+
+def test_saturated_lines_lose_nothing_while_a_host_asks(micropython_uf2: Path, ct: Profile) -> None:
+    """Its requests make the guard use its heap, and collect garbage."""
+    pico = guard_at(ct, micropython_uf2, 921_600)
+    for number in range(1, 10):
+        request = b"status\n" if number % 2 else b"events 0\n"
+        pico.clock.call_at(pico.now_ns + number * 50 * MS, partial(pico.maintenance.send, request))
+    frames = frames_within(ct, 921_600, 0.5)
+    result = measure(pico, ct, 921_600, frames, is_spaced=False)
+    assert (result.lost, result.frames) == (0, frames)
+    assert pico.maintenance.data.count(b"uptime_ms") >= 2  # a packet in each turn that lines so busy leave
