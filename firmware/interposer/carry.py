@@ -87,7 +87,8 @@ WAY = const(3)
 IS_BLOCKED = const(4)
 MAY_REST = const(8)  # at a line where nothing comes, for as long as W_REST_US says
 AT_ONCE = const(4)  # frames, then the other direction has a turn
-TURN_US = const(20000)  # of carrying frame after frame, then somebody else has a turn
+TURN_US = const(50000)  # of carrying frame after frame, then somebody else has a turn
+EARLY_US = const(50)  # what can be done ahead of a frame is not begun where its end is nearer than this
 LEAST_REST_US = const(20)  # shorter pauses are spent awake
 
 
@@ -328,7 +329,8 @@ def carry(block: ptr32, now: int, order: int, near: int) -> int:
         if wanted != SOME:
             if wanted < REST:
                 return carried
-            begin_early(block)
+            if wanted * watch[W_BYTE_US] > EARLY_US:
+                begin_early(block)
             behind = int(is_behind(ptr32(block[K_TO_GANTRY]))) | int(is_behind(ptr32(block[K_TO_CONSOLE])))
             if wanted == REST:
                 if not order & MAY_REST or carried != NOTHING:
