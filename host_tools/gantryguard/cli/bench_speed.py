@@ -24,7 +24,7 @@ from gantryguard.profiles.files import load_profile
 from gantryguard.profiles.profile import Profile
 from gantryguard.rig.spread import Spread
 
-LADDER = (115_200, 230_400, 345_600, 460_800, 691_200, 921_600, 1_382_400, 2_000_000, 3_000_000)
+LADDER = (115_200, 230_400, 345_600, 460_800, 691_200, 921_600, 1_000_000, 1_382_400, 2_000_000, 3_000_000)
 
 Rates = Annotated[list[int] | None, typer.Option("--baud", min=9600, max=3_000_000, help="A rate; again for more.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the figures as JSON and nothing else.")]
