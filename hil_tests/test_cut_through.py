@@ -28,7 +28,7 @@ HANGS_INSIDE_A_FRAME = """
 from time import sleep_ms
 from interposer import cutting
 from interposer.hal.cut_through import follow
-def hang(block, works, now):
+def hang(block, now):
     if follow(block[0], block[1], block[2], block[6]):
         while True:
             sleep_ms(100)

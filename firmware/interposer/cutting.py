@@ -9,7 +9,7 @@ import time
 from array import array
 
 from interposer.bridge import FOR_EVER, Bridge
-from interposer.carry import BACK, JUDGED, NOTHING, W_IS_TOLD, turn
+from interposer.carry import BACK, JUDGED, NOTHING, W_IS_TOLD, later, turn
 from interposer.core.codec import (
     ALWAYS_PASSES,
     C_DIRECTION,
@@ -20,7 +20,7 @@ from interposer.core.codec import (
     COMMAND_WORDS,
     PASSES_WHILE_HELD,
 )
-from interposer.core.compat import TICKS_MASK, const, elapsed, micropython, pointers, ptr8, ptr32
+from interposer.core.compat import compiled, const, elapsed, functions, micropython, pointers, ptr8, ptr32
 from interposer.core.exam import SESSION_WORDS, copy_words
 from interposer.core.gate import PASSING
 from interposer.core.link import (
@@ -41,7 +41,6 @@ from interposer.core.link import (
     put_check,
     same,
 )
-from interposer.core.network import first_suspect
 from interposer.core.package import P_BAUD
 from interposer.core.pipeline import B_RESULT, B_TRIAL, R_ASKED, R_IS_LAST, judge_frame
 from interposer.core.reasons import NONE, PASS
@@ -61,7 +60,6 @@ from interposer.hal.cut_through import (
 from interposer.hal.ports import is_sending
 
 SOILED_US = const(1000)  # between two looks whether the gantry has given up what was spoiled
-US_PER_MS = const(1000)
 NONE_CAME = const(-1)
 ATTEND_US = const(5000)  # of waiting awake for the next frame, then the maintenance port has a turn
 SOON_US = const(300)  # until somebody looks again whether the next frame may be repeated
@@ -77,15 +75,25 @@ Q_NETWORKS = const(5)
 Q_STOPS = const(6)  # as `follow` wants them
 Q_BACKWARD = const(7)  # ring from the gantry
 Q_SUSPECT = const(8)  # answer: the first network that has to be heard, or JUDGED
+K_WORKS = const(9)
 
 
+def works_of(judge, port):
+    """What `functions` hands out: on the device alone, by the compiler."""
+    raise NotImplementedError
+
+
+@compiled
 @micropython.viper
-def follow_and_judge(block: ptr32, kernels, now: int) -> int:
+def follow_and_judge(block: ptr32, now: int) -> int:
     """Let a frame leave as far as it may, judge it before its check has come, and release it where it passes; its length.
 
     NONE_CAME where no frame begins for a while, 0 where one is given up. Its check is taken to be that of the last frame, as
     a retry's is: no other verdict depends on it.
     """
+    works = functions(block[K_WORKS])
+    evaluate = works[0]
+    ask = works[1]
     cut = ptr32(block[Q_CUT])
     frame = ptr8(block[Q_FRAME])
     framing = ptr32(block[Q_FRAMING])
@@ -102,12 +110,12 @@ def follow_and_judge(block: ptr32, kernels, now: int) -> int:
         frame[at] = last[at]
         at += 1
     judge = ptr32(block[Q_JUDGE])
-    now = (now + (clock[0] - since) // US_PER_MS) & TICKS_MASK
-    verdict = int(judge_frame(judge, kernels[0], frame, length, now, 0))
+    now = int(later(now, clock[0] - since))
+    verdict = int(judge_frame(judge, evaluate, frame, length, now, 0))
     asked = ptr32(judge[B_RESULT])[R_ASKED]
     suspect = JUDGED
     if asked:
-        suspect = int(first_suspect(ptr32(block[Q_NETWORKS]), kernels[1], 0, asked, ptr32(judge[B_TRIAL])))
+        suspect = int(ask(ptr32(block[Q_NETWORKS]), 0, asked, ptr32(judge[B_TRIAL])))
     if verdict == PASS and suspect == JUDGED:
         answer(cut, LAST)
     ptr32(block[Q_SUSPECT])[0] = suspect
@@ -140,7 +148,7 @@ class CuttingBridge(Bridge):
         self.last_frame = bytearray(self.framing[F_MAX])
         self.suspect = array("i", (JUDGED,))
         engine = judge.network_engine
-        self.kernels = (judge.evaluate, engine.kernel)
+        self.cutting_works = works_of(judge, console)
         self.stops = lengths_of_stops(judge)
         self.paths = pointers(
             self.cut.words,
@@ -152,6 +160,7 @@ class CuttingBridge(Bridge):
             self.stops,
             self.gantry.ring,
             self.suspect,
+            self.cutting_works,
         )
         self.is_soiled = False  # the gantry may hold the beginning of a frame, until its line was silent for the gap
         self.soiled_at = 0
@@ -204,7 +213,7 @@ class CuttingBridge(Bridge):
     def _repeat(self, now):
         """Let a frame leave while it comes and is judged, and say what becomes of its last byte; whether one came."""
         self._remember()
-        length = follow_and_judge(self.paths, self.kernels, now)
+        length = follow_and_judge(self.paths, now)
         if length == NONE_CAME:
             return False
         now = time.ticks_ms()

@@ -146,7 +146,8 @@ def follow(cut: ptr32, frame: ptr8, framing: ptr32, stops: ptr8) -> int:
             while at + i < count and int(frame[at + i]) == framing[F_START + i]:
                 i += 1
             is_start = 1 if at + i == count else 0
-            if is_start != (1 if count <= starts else 0):
+            wants_start = 1 if count <= starts else 0
+            if is_start != wants_start:
                 return 0
             if count == framing[F_LENGTH_AT] + 1:
                 most = int(frame[count - 1]) + framing[F_LENGTH_EXTRA] - 1

@@ -102,6 +102,8 @@ class Function(Expressions):
                 pass
             case ast.Expr(ast.Call() as call):
                 self._call(call)
+            case ast.Expr(ast.Subscript() as read):  # of a register, which such a look may change
+                self._value(read, 0)
             case ast.Assign([ast.Name(name)], value):
                 if not self.locals.is_static(name):
                     self._assign(name, value)
