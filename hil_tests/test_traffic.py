@@ -18,13 +18,16 @@ from gantryguard.rig.cable import FRAMING
 from gantryguard.rig.clock import MS
 from gantryguard.rig.endpoint import Commands
 from gantryguard.rig.result import frames_in
+from gantryguard.rig.trace import RESET
 from interposer.core import reasons
+from interposer.core.gate import PASSING
 from interposer.core.link import FORWARD
 
 VERDICT_LIMIT_US = 5000
 BACK_TO_BACK = 300
 FULL_BACK_TO_BACK = 10_000
 FLOOD = 1500
+HELD_LOW_NS = 3000 * MS  # longer than the watchdog's time
 CONTEXT = {"exam_number": 1, "objective": "abdomen_pelvis", "age_years": 58, "sex": "female", "weight_kg": 72, "height_cm": 168}
 TECHNIQUE = {
     "scan_mode": "helical", "kvp": 120, "ma": 300, "rotation_s": 0.5, "pitch": 1.0, "collimation_mm": 40, "slice_mm": 5,
@@ -128,6 +131,23 @@ def test_noise_between_frames_costs_no_frame(guard: Guard) -> None:
     ]
     assert guard.send(b"".join(rubbish + frame for rubbish, frame in zip(noise, frames, strict=True)), 120) == b"".join(frames)
     assert guard.pico.relay.closed
+
+
+@pytest.mark.forked
+def test_a_line_that_is_held_low_stops_nothing(guard: Guard) -> None:
+    """A console without power: the guard goes on, and carries what comes once it is back."""
+    guard.pico.hold_console_line(True)
+    guard.pico.run_for(HELD_LOW_NS)
+    assert guard.pico.trace.of(RESET) == []
+    reply = guard.profile.encode("status", 1, {})
+    guard.pico.gantry_in.send(reply)
+    guard.pico.run_for(50 * MS)
+    assert guard.pico.console_out.data.endswith(reply)
+    assert guard.ask("status")["state"] == PASSING
+    guard.pico.hold_console_line(False)
+    guard.pico.run_for(50 * MS)
+    alive = guard.frame("keep_alive")
+    assert guard.send(alive) == alive
 
 
 @pytest.mark.forked

@@ -336,10 +336,12 @@ def carry(block: ptr32, now: int, order: int, near: int) -> int:
                 if not order & MAY_REST or carried != NOTHING:
                     return carried
                 if not behind and clock[0] - spoken >= 2 * watch[W_BYTE_US]:
-                    if not int(rest(ptr32(block[K_REST]), most_us - passed, 1)):
+                    left = most_us - passed
+                    if left < LEAST_REST_US or not int(rest(ptr32(block[K_REST]), left, 1)):
                         return carried
+                    if spoken == began:  # once: a line that is held low speaks for ever
+                        most_us = clock[0] - began + TURN_US
                     spoken = clock[0]
-                    most_us = spoken - began + TURN_US
             elif wanted > near:
                 if not near:
                     return carried

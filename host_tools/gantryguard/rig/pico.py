@@ -208,6 +208,10 @@ class EmulatedPico:
         self.trace.add(f"key {key}", 0)
         self._mcu.gpio[self._keys[key]].release_input()
 
+    def hold_console_line(self, low: bool) -> None:
+        """Hold the console's line low, as a console without power does, or let go of it."""
+        self._mcu.gpio[self.board.console_rx].set_input_value(not low)
+
     def strap(self) -> None:
         """Connect the service strap to ground."""
         self._mcu.gpio[self.board.service_strap].set_input_value(False)
