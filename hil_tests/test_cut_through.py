@@ -24,6 +24,8 @@ LEAST_IN_TIME = {19_200: 0.99, 115_200: 0.45, 921_600: 0.15}  # all; those that 
 SEEN_UP_NS = 100 * MS  # a key counts that was seen up since the hold began
 WATCHDOG_NS = 2200 * MS
 CHECK_BYTES = 2
+TOLD_BYTE = 21  # a byte of scan parameters that an exposure is judged by too
+LAPS_FRAMES = 120  # of 37 bytes: two laps of the ring and more
 HANGS_INSIDE_A_FRAME = """
 from time import sleep_ms
 from interposer import cutting
@@ -120,6 +122,32 @@ def test_a_stop_passes_right_behind_a_refused_frame(bench: Bench) -> None:
     stop = bench.writer.build("stop", 2, {})
     assert bench.send(bad_frame(bench.writer, good, 0) + stop) == [stop]
     assert bench.send(bench.writer.build("keep_alive", 3, {}) + stop)[-1] == stop
+
+
+def test_a_frame_whose_check_was_wrong_leaves_nothing_behind(bench: Bench) -> None:
+    """It was judged before its check came: what the exposure behind it is judged by is what was let through."""
+    parameters = cases.abdomen().parameters
+    named = (("exam_context", cases.ADULT), ("scan_parameters", parameters), ("prepare", {}))
+    for number, (name, values) in enumerate(named, 1):
+        frame = bench.writer.build(name, number, values)
+        assert bench.send(frame) == [frame]
+    other = bytearray(bench.writer.build("scan_parameters", 4, parameters))
+    other[TOLD_BYTE] ^= 1
+    assert bench.send(bytes(other)) == []
+    expose = bench.writer.build("expose", 4, {"series": 1})
+    assert bench.send(expose) == [expose]
+
+
+def test_no_frame_is_taken_for_lost_after_many_laps_of_the_ring(bench: Bench) -> None:
+    """One by one they are judged while they come; those that follow without a pause go by store-and-forward."""
+    context = bench.writer.build("exam_context", 1, cases.ADULT)
+    assert bench.send(context) == [context]
+    parameters = cases.abdomen().parameters
+    for number in range(2, 2 + LAPS_FRAMES):
+        frame = bench.writer.build("scan_parameters", number & 255, parameters)
+        assert bench.send(frame) == [frame]
+    pair = [bench.writer.build("keep_alive", 2 + LAPS_FRAMES + more & 255, {}) for more in (0, 1)]
+    assert bench.send(b"".join(pair)) == pair
 
 
 def test_a_guard_that_hangs_inside_a_frame_lets_it_go_spoiled(micropython_uf2: Path, cutting: Profile) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -146,6 +147,24 @@ def test_a_line_that_is_held_low_stops_nothing(guard: Guard) -> None:
     assert guard.ask("status")["state"] == PASSING
     guard.pico.hold_console_line(False)
     guard.pico.run_for(50 * MS)
+    alive = guard.frame("keep_alive")
+    assert guard.send(alive) == alive
+
+
+@pytest.mark.forked
+@pytest.mark.parametrize("every_ms", [10, 40])
+@pytest.mark.parametrize("what", ["replies of the gantry", "frames with a wrong check"])
+def test_what_comes_again_and_again_holds_nothing_up(guard: Guard, what: str, every_ms: int) -> None:
+    """No frame passes, but the guard is woken each time: its loop goes on all the same."""
+    reply = guard.profile.encode("status", 1, {})
+    alive = guard.frame("keep_alive")
+    bad = alive[:-1] + bytes((alive[-1] ^ 1,))
+    send = partial(guard.pico.gantry_in.send, reply) if "gantry" in what else partial(guard.pico.console_in.send, bad)
+    for number in range(HELD_LOW_NS // (every_ms * MS)):
+        guard.pico.clock.call_at(guard.pico.now_ns + number * every_ms * MS, send)
+    guard.pico.run_for(HELD_LOW_NS + 100 * MS)
+    assert guard.pico.trace.of(RESET) == []
+    assert guard.pico.relay.closed
     alive = guard.frame("keep_alive")
     assert guard.send(alive) == alive
 

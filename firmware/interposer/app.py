@@ -140,9 +140,11 @@ def _guard(bridge, maintenance, logbook, watchdog):
         is_quiet = False  # nothing came while the loop was asleep
         if pause_us == FOR_EVER:
             idle_ms = bridge.idle_ms()
-            if maintenance.pending():
+            if maintenance.is_sending():
+                idle_ms = min(idle_ms, TALKING_MS)
+            elif maintenance.pending():
                 idle_ms = 0
-            elif maintenance.is_talking():
+            elif maintenance.update is not None:
                 idle_ms = min(idle_ms, TALKING_MS)
             is_quiet = bridge.wait(time.ticks_ms(), US_PER_MS * idle_ms)
             if bridge.hurries and not is_quiet:

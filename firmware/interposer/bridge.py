@@ -26,6 +26,7 @@ from interposer.carry import (
     SILENTLY,
     SOME,
     STROBE,
+    W_BACK,
     W_BYTE_US,
     W_IS_TOLD,
     W_LOST,
@@ -42,7 +43,7 @@ from interposer.core.codec import ALWAYS_PASSES
 from interposer.core.compat import const, elapsed, micropython
 from interposer.core.gate import BLOCKING, HOLDING, KEEP, PASSING, REFUSE_HELD, SAY_HELD, SAY_REFUSED, SEND, SEND_HELD, Gate
 from interposer.core.limits import L_NAME, LIMIT_WORDS
-from interposer.core.link import BACKWARD, COUNT_MASK, D_LAST_BAD, D_LENGTH, F_MAX, FRAMING_WORDS, Deframer, move, same
+from interposer.core.link import BACKWARD, COUNT_MASK, D_COUNT, D_LAST_BAD, D_LENGTH, F_MAX, FRAMING_WORDS, Deframer, move, same
 from interposer.core.package import ENFORCE, P_GAP_MS
 from interposer.core.pipeline import R_BLAMED, R_COMMAND, R_IS_RETRY, R_LIMIT, R_NETWORK, R_REASON, R_VERDICT
 from interposer.core.reasons import BLOCK, NONE, OVERRUN, PASS, RELAY_FAULT
@@ -55,10 +56,9 @@ from interposer.service.events import BAD_FRAME, BOOT, PROPOSAL, STATE, VERDICT,
 
 FAULT = const(3)  # above PASSING, HOLDING and BLOCKING, beyond the gate's own states: the relay cannot be trusted
 TEND_MS = const(10)
-LATE_MS = const(30)  # after so long the rest has its turn even where bytes are about to come
+LATE_MS = const(30)  # after so long the rest has the next turn even where bytes are about to come
 SEARCH_AFTER_MS = const(50)  # the search for a proposal must not be in the way of frames that come close together
 ATTENTIVE_MS = const(50)
-QUIET_MS = const(200)  # the relay's contact is still looked at five times a second
 FOR_EVER = const(-1)
 LONGEST_PAUSE_US = const(5000)
 LAST_BYTE_US = const(20)  # between two looks at a line whose next byte completes a frame
@@ -148,7 +148,7 @@ class Bridge:
         """How long the loop may rest: as short as a press or a search needs, as keys allow, or long."""
         if self.suggestion.active or self.gate.fresh:
             return TEND_MS
-        return ATTENTIVE_MS if self.shown != PASSING else QUIET_MS
+        return ATTENTIVE_MS
 
     @micropython.native
     def step(self, now):
@@ -184,15 +184,17 @@ class Bridge:
 
     @micropython.native
     def is_quiet(self):
-        """Whether nothing has come that was not dealt with."""
-        return not unread(self.console.ring) and not unread(self.gantry.ring)
+        """Whether nothing has come that was not dealt with, no part of a frame either."""
+        ahead, back = self.forward.state, self.backward.state
+        is_between = ahead[D_COUNT] == ahead[D_LENGTH] and back[D_COUNT] == back[D_LENGTH]
+        return is_between and not unread(self.console.ring) and not unread(self.gantry.ring)
 
     @micropython.native
     def wait(self, now, most_us):
         """Rest until a line speaks, for so long at most, and carry what comes then; whether nothing came."""
         self.watch[W_REST_US] = most_us
         self._carry(now, self._near(), MAY_REST)
-        return self.found == NOTHING and self.is_quiet()
+        return self.found == NOTHING and not self.watch[W_BACK] and self.is_quiet()
 
     @micropython.native
     def _near(self):
@@ -243,17 +245,16 @@ class Bridge:
             self._note_bad(now)
         if self.replies.length:
             self.replies.flush()
-        lost = self.watch[W_LOST]
-        if lost & LOST_FORWARD:
-            self._overrun(self.forward, now)
-        if lost & LOST_BACKWARD:
-            self._overrun(self.backward, now)
+        if self.watch[W_LOST]:
+            self._note_lost(now)
         return now
 
     def _give_up(self, silent, now):
         """A line went quiet inside a frame: the gantry's is passed on as it is; the console's may have hidden a good one."""
         if silent == SILENT_GANTRY:
             turn(self.block, now, BACK_AT_ONCE, 0)
+            if self.watch[W_LOST]:
+                self._note_lost(now)
             return
         self.forward_at = now
         ring, state = self.console.ring, self.forward.state
@@ -383,6 +384,13 @@ class Bridge:
         if state[D_LAST_BAD]:
             self.events.repeat(BAD_FRAME, now, PASS, state[D_LAST_BAD])
             state[D_LAST_BAD] = NONE
+
+    def _note_lost(self, now):
+        lost = self.watch[W_LOST]
+        if lost & LOST_FORWARD:
+            self._overrun(self.forward, now)
+        if lost & LOST_BACKWARD:
+            self._overrun(self.backward, now)
 
     def _overrun(self, deframer, now):
         """Bytes were lost: whatever frame they belonged to is gone, and nothing of it may be used."""

@@ -10,7 +10,7 @@ written here is what runs there, but `works_of`, which the compiler writes.
 from interposer.core.codec import ALWAYS_PASSES, FOUND_COMMAND, PASSES_WHILE_HELD
 from interposer.core.compat import TICKS_MASK, compiled, const, functions, micropython, pointers, ptr8, ptr32
 from interposer.core.exam import BEGUN, X_TRIAL
-from interposer.core.link import COUNT_MASK, D_COUNT, D_LENGTH, D_MISSING, F_MAX, F_OPCODE_AT
+from interposer.core.link import COUNT_MASK, D_COUNT, D_LENGTH, D_MISSING, F_MAX, F_MIN, F_OPCODE_AT
 from interposer.core.package import P_GAP_MS, P_REST_COMMAND
 from interposer.core.pipeline import (
     B_PARAMS,
@@ -51,7 +51,8 @@ W_BYTE_US = const(7)
 W_REST_US = const(8)  # how long nobody else wants a turn
 W_NOW = const(9)  # until when the last turn lasted
 W_LOST = const(10)  # lines of which bytes were lost: LOST_FORWARD, LOST_BACKWARD
-WATCH_WORDS = const(11)
+W_BACK = const(11)  # bytes of the gantry that were carried in the last turn
+WATCH_WORDS = const(12)
 LOST_FORWARD = const(1)
 LOST_BACKWARD = const(2)
 K_CLOCK = const(14)  # microseconds
@@ -88,8 +89,12 @@ IS_BLOCKED = const(4)
 MAY_REST = const(8)  # at a line where nothing comes, for as long as W_REST_US says
 AT_ONCE = const(4)  # frames, then the other direction has a turn
 TURN_US = const(50000)  # of carrying frame after frame, then somebody else has a turn
+EASY_US = const(25000)  # or so much earlier, where he is not in the way of the console's frame:
+FREE_US = const(600)  # it ends so much later
 EARLY_US = const(50)  # what can be done ahead of a frame is not begun where its end is nearer than this
+PATIENT_BYTES = const(32)  # of the gantry's may wait until a frame of the console has ended
 LEAST_REST_US = const(20)  # shorter pauses are spent awake
+LONGEST_REST_US = const(4000)  # inside a frame
 
 
 def block_of(bridge):
@@ -267,9 +272,41 @@ def look(block: ptr32, now: int) -> int:
 
 
 @micropython.viper
+def to_come(block: ptr32) -> int:
+    """How many bytes of the console's frame are still to come; 0 where none is under way, or nobody knows."""
+    deframer = ptr32(block[K_FORWARD_FRAMES])
+    state = ptr32(deframer[E_STATE])
+    if state[D_LENGTH] or state[D_COUNT] < ptr32(deframer[E_FRAMING])[F_MIN]:
+        return 0
+    missing = state[D_MISSING] - int(unread(ptr32(block[K_FORWARD])))
+    return missing if missing > 0 else 0
+
+
+@micropython.viper
+def is_ending(block: ptr32, near: int) -> int:
+    """1 where a frame of the console is so near to its end that the gantry's bytes can wait for it, else 0."""
+    missing = int(to_come(block))
+    if not missing or missing > near:
+        return 0
+    return 1 if int(unread(ptr32(block[K_BACKWARD]))) <= PATIENT_BYTES else 0
+
+
+@micropython.viper
+def note_lost(block: ptr32) -> int:
+    """Of which lines bytes were lost, as W_LOST says it too. What a lap of a ring takes may not pass between two such looks."""
+    works = functions(block[K_WORKS])
+    has_lost = works[5]
+    lost = int(has_lost(ptr32(block[K_FORWARD]), ptr32(block[K_FORWARD_LOSS])))
+    if int(has_lost(ptr32(block[K_BACKWARD]), ptr32(block[K_BACKWARD_LOSS]))):
+        lost |= LOST_BACKWARD
+    ptr32(block[K_WATCH])[W_LOST] = lost
+    return lost
+
+
+@micropython.viper
 def later(now: int, passed_us: int) -> int:
     """Milliseconds of the clock that wraps, so many microseconds after `now`, at most two seconds."""
-    return (now + (((passed_us >> 3) * 8389) >> 20)) & TICKS_MASK
+    return (now + (((passed_us >> 3) * 8388) >> 20)) & TICKS_MASK
 
 
 @micropython.viper
@@ -295,7 +332,6 @@ def carry(block: ptr32, now: int, order: int, near: int) -> int:
     """
     works = functions(block[K_WORKS])
     is_behind = works[4]
-    has_lost = works[5]
     rest = works[6]
     clock = ptr32(block[K_CLOCK])
     watch = ptr32(block[K_WATCH])
@@ -303,23 +339,22 @@ def carry(block: ptr32, now: int, order: int, near: int) -> int:
     most_us = TURN_US
     if order & MAY_REST:
         most_us = watch[W_REST_US]
-    spoken = began
+    spoken = began - 2 * watch[W_BYTE_US]
+    is_awake = 0
     carried = NOTHING
     wanted = SOME
     passed = 0
     watch[W_NOW] = now
     watch[W_LOST] = 0
+    watch[W_BACK] = 0
     while passed < most_us:
         at = int(later(now, passed))
         watch[W_NOW] = at
         if wanted == SOME:
-            lost = int(has_lost(ptr32(block[K_FORWARD]), ptr32(block[K_FORWARD_LOSS])))
-            if int(has_lost(ptr32(block[K_BACKWARD]), ptr32(block[K_BACKWARD_LOSS]))):
-                lost |= LOST_BACKWARD
-            watch[W_LOST] = lost
-            if lost:
+            if int(note_lost(block)):
                 return carried
-            carry_backward(block, at, 0)
+            if not int(is_ending(block, near)):
+                watch[W_BACK] += int(carry_backward(block, at, 0))
             found = int(carry_forward(block, at, order))
             if found > CARRIED:
                 return found
@@ -327,7 +362,7 @@ def carry(block: ptr32, now: int, order: int, near: int) -> int:
                 carried = CARRIED
         wanted = int(look(block, at))
         if wanted != SOME:
-            if wanted < REST:
+            if wanted < REST or (clock[0] - spoken > EASY_US and int(to_come(block)) * watch[W_BYTE_US] > FREE_US):
                 return carried
             if wanted * watch[W_BYTE_US] > EARLY_US:
                 begin_early(block)
@@ -339,13 +374,16 @@ def carry(block: ptr32, now: int, order: int, near: int) -> int:
                     left = most_us - passed
                     if left < LEAST_REST_US or not int(rest(ptr32(block[K_REST]), left, 1)):
                         return carried
-                    if spoken == began:  # once: a line that is held low speaks for ever
-                        most_us = clock[0] - began + TURN_US
                     spoken = clock[0]
+                    if not is_awake:  # once: what speaks again and again must not hold up everything else
+                        most_us = spoken - began + TURN_US
+                    is_awake = 1
             elif wanted > near:
                 if not near:
                     return carried
                 pause = (wanted - near) * watch[W_BYTE_US]
+                if pause > LONGEST_REST_US:  # the other line is not heard meanwhile
+                    pause = LONGEST_REST_US
                 if not behind and pause > LEAST_REST_US:
                     rest(ptr32(block[K_REST]), pause, 0)
             elif not near:
@@ -364,5 +402,5 @@ def turn(block: ptr32, now: int, order: int, near: int) -> int:
         strobe(block)
         return 0
     if order >= BACK:
-        return int(carry_backward(block, now, order - BACK))
+        return 0 if int(note_lost(block)) else int(carry_backward(block, now, order - BACK))
     return int(look(block, now))

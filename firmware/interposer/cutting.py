@@ -9,7 +9,7 @@ import time
 from array import array
 
 from interposer.bridge import FOR_EVER, Bridge
-from interposer.carry import BACK, JUDGED, NOTHING, W_IS_TOLD, later, turn
+from interposer.carry import BACK, JUDGED, NOTHING, W_IS_TOLD, W_LOST, later, turn
 from interposer.core.codec import (
     ALWAYS_PASSES,
     C_DIRECTION,
@@ -307,6 +307,8 @@ class CuttingBridge(Bridge):
         if self.cut.armed or not self._is_clean():
             turn(self.block, now, BACK, 0)
             self.found = NOTHING
+            if self.watch[W_LOST]:
+                self._note_lost(now)
             return now
         return Bridge._carry(self, now, near, resting)
 

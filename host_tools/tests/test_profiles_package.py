@@ -19,6 +19,7 @@ from gantryguard.profiles.profile import Profile
 from gantryguard.profiles.vector import SMALL_HIGH
 from interposer.core import package as core
 from interposer.core.audit import MOST_CUT_GAP_MS, audit
+from interposer.core.codec import C_ROW, C_ROWS, COMMAND_WORDS
 from interposer.core.link import BACKWARD, F_CUT_THROUGH, F_LENGTH_EXTRA, FORWARD, FRAMING_WORDS
 from interposer.core.network import layers
 from interposer.core.reasons import NONE, PACKAGE_BOARD, PACKAGE_CORRUPT, PACKAGE_FOREIGN, PACKAGE_UNUSABLE
@@ -192,6 +193,17 @@ def test_the_audit_finds_a_wrong_index(section: str, word: int, value: int) -> N
     package = core.Package(with_words(blob, {(section, word): value}), "pico")
     assert package.reason == NONE
     assert audit(package) == PACKAGE_UNUSABLE
+
+
+def test_the_audit_finds_commands_that_share_rows(ct: Profile) -> None:
+    """A device writes the rows of each command anew in their place."""
+    commands = ct.package.table("commands")
+    one, other = 2 * COMMAND_WORDS, 6 * COMMAND_WORDS
+    first, count = commands[one + C_ROW], commands[one + C_ROWS]
+    assert count > 1
+    for at, rows in ((first, count), (first, 1)):
+        blob = with_words(ct.blob, {("commands", other + C_ROW): at, ("commands", other + C_ROWS): rows})
+        assert audit(Profile(blob).package) == PACKAGE_UNUSABLE
 
 
 @pytest.mark.parametrize(

@@ -283,7 +283,7 @@ class _Audit:
     def _is_apart(self, at, end):
         """Whether a run of rows has no word in common with another one: a device writes them anew in their place."""
         for first, behind in self.runs:
-            if (first, behind) != (at, end) and first < end and at < behind:
+            if first < end and at < behind:
                 return False
         self.runs.append((at, end))
         return True

@@ -3,7 +3,7 @@
 It works on tables and state that it finds through one list of pointers; `verdict.py` makes that list and does what is rarer.
 """
 
-from interposer.core.ahead import AHEAD_WORDS
+from interposer.core.ahead import A_COUNT, A_IS_APART, A_REST, AHEAD_WORDS
 from interposer.core.codec import (
     ALWAYS_PASSES,
     ANY_SEQUENCE,
@@ -85,12 +85,12 @@ def derive(block: ptr32, evaluate, values: ptr32, command: int, is_begun: int):
     curves = ptr32(block[B_CURVES])
     ahead = ptr32(block[B_AHEAD])
     at = command * COMMAND_WORDS
-    count = ahead[command * AHEAD_WORDS]
+    count = ahead[command * AHEAD_WORDS + A_COUNT]
     if count and not is_begun:
         evaluate(values, rows, commands[at + C_ROW], count, curves)
     count = commands[at + C_ROWS] - count
     if count:
-        evaluate(values, rows, ahead[command * AHEAD_WORDS + 1], count, curves)
+        evaluate(values, rows, ahead[command * AHEAD_WORDS + A_REST], count, curves)
 
 
 @micropython.viper
@@ -103,7 +103,7 @@ def begin(block: ptr32, evaluate, frame: ptr8):
     trial = ptr32(block[B_TRIAL])
     if session[X_TRIAL] == OTHER:
         copy_words(ptr32(block[B_VALUES]), trial, session[X_KEPT])
-    count = ptr32(block[B_AHEAD])[command * AHEAD_WORDS]
+    count = ptr32(block[B_AHEAD])[command * AHEAD_WORDS + A_COUNT]
     if count:
         at = ptr32(block[B_COMMANDS])[command * COMMAND_WORDS + C_ROW]
         evaluate(trial, ptr32(block[B_ROWS]), at, count, ptr32(block[B_CURVES]))
@@ -149,6 +149,7 @@ def judge_frame(block: ptr32, evaluate, frame: ptr8, length: int, now: int, is_b
         copy_words(ptr32(block[B_VALUES]), trial, session[X_KEPT])
         session[X_TRIAL] = AS_LET_THROUGH
     begun = session[X_TRIAL] - BEGUN
+    session[X_TRIAL] = AS_LET_THROUGH
     i = R_VERDICT
     while i < RESULT_WORDS:
         result[i] = 0
@@ -235,9 +236,13 @@ def follow_reply(block: ptr32, frame: ptr8, length: int, found: ptr32) -> int:
     index_of = ptr8(block[B_BACK_INDEX])
     if session[X_TRIAL] == OTHER:
         copy_words(ptr32(block[B_VALUES]), trial, session[X_KEPT])
+        session[X_TRIAL] = AS_LET_THROUGH
+    begun = session[X_TRIAL]
     session[X_TRIAL] = OTHER
     fields = ptr32(block[B_FIELDS])
     reason = int(decode(frame, length, framing, index_of, ptr32(block[B_COMMANDS]), fields, ranges, trial, found))
     if reason == NONE:
         take_over(block, found[FOUND_COMMAND])
+        if ptr32(block[B_AHEAD])[found[FOUND_COMMAND] * AHEAD_WORDS + A_IS_APART]:
+            session[X_TRIAL] = begun
     return reason

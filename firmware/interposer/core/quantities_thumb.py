@@ -34,7 +34,6 @@ TAKE_134 = const(0xC81A)
 TAKE_234 = const(0xC81C)
 TAKE_12347 = const(0xC89E)
 TAKE_123 = const(0xC80E)
-TAKE_1234 = const(0xC81E)
 TAKE_13_4 = const(0xC812)  # r1 and r4
 VALUE_1 = const(0x5869)  # ldr r1, [r5, r1]
 VALUE_2 = const(0x58AA)

@@ -10,7 +10,7 @@ from array import array
 
 from machine import mem16, mem32
 
-from interposer.core.ahead import AHEAD_WORDS
+from interposer.core.ahead import A_COUNT, A_REST, AHEAD_WORDS
 from interposer.core.codec import C_ROW, C_ROWS, COMMAND_WORDS
 from interposer.core.compat import const, micropython, pointers, ptr32
 from interposer.core.quantities import AFFINE, AT_LEAST, CURVE, EQUAL, IN_SET, KNOT_WORDS, LARGEST, LOG2, ROW_WORDS, SELECT
@@ -38,7 +38,7 @@ def arrange(rows, curves, commands, ahead):
     done = []
     for index in range(len(commands) // COMMAND_WORDS):
         first, count = commands[index * COMMAND_WORDS + C_ROW], commands[index * COMMAND_WORDS + C_ROWS]
-        before, rest = ahead[index * AHEAD_WORDS], ahead[index * AHEAD_WORDS + 1]
+        before, rest = ahead[index * AHEAD_WORDS + A_COUNT], ahead[index * AHEAD_WORDS + A_REST]
         for at, rows_here in ((first, before), (rest, count - before)):
             if rows_here and at not in done:
                 done.append(at)

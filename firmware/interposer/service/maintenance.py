@@ -47,10 +47,6 @@ class Maintenance:
         """Whether an answer has not left yet."""
         return self.is_answering or self.sent < len(self.output)
 
-    def is_talking(self):
-        """Whether a host is likely to want something very soon."""
-        return self.is_sending() or self.update is not None
-
     def pending(self):
         """Whether there is something to read or to send; allocates nothing."""
         if self.is_sending() or (self.update is not None and self.update.is_due()):

@@ -18,7 +18,8 @@ from pathlib import Path
 from gantryguard.native.expressions import Instance
 from gantryguard.native.function import Function
 from gantryguard.native.source import Place, read_module
-from gantryguard.native.thumb import Code, Label
+from gantryguard.native.syntax import LanguageError
+from gantryguard.native.thumb import Code, Label, OutOfRangeError
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,10 @@ def compile_unit(entry: Place, firmware: Path, stand_ins: Mapping[str, Place], f
     compiler.label_of(Instance(entry))
     for instance in compiler.wanted:  # grows on the way
         compiler.code.label(compiler.labels[instance])
-        Function(compiler, instance).compile()
+        try:
+            Function(compiler, instance).compile()
+        except OutOfRangeError as fault:
+            raise LanguageError(f"{instance.place} needs more than an instruction can name: {fault}") from fault
     code = compiler.code.halfwords()
     return Unit(code, compiler.outside, {str(instance.place): label.at for instance, label in compiler.labels.items()})
 

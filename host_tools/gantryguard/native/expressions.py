@@ -10,7 +10,7 @@ from typing import Protocol
 
 from gantryguard.native.locals import MOST_OFFSET, Locals
 from gantryguard.native.source import ASSEMBLER, VIPER, Place, kind_of, read_module
-from gantryguard.native.syntax import NUMBER, WORDS, LanguageError, TooDeepError, calls, constant, copy
+from gantryguard.native.syntax import BYTES, WORDS, LanguageError, TooDeepError, calls, constant, copy
 from gantryguard.native.thumb import Code, Label
 
 TEMPORARY = range(4)  # registers
@@ -80,26 +80,40 @@ class Expressions:
         return None if place is None else read_module(place.module, self.program.firmware).functions.get(place.name)
 
     def _hoist(self, node: ast.expr, *, whole: bool = False) -> ast.expr:
-        """Do the calls inside an expression first; their results wait on the stack. One that is the `whole` may stay."""
-        if not any(True for _call in calls(node)):
-            return node
-        if not whole and (isinstance(node, ast.IfExp) or self._callee(node) is not None):
+        """Do the calls inside an expression first, in their order; their results wait on the stack.
+
+        So does what was read from memory before a call, which might change it. A call that is the whole expression stays where
+        it is, but with `whole`.
+        """
+        left = sum(1 for _call in calls(node))
+        if not left or (not whole and (isinstance(node, ast.IfExp) or self._callee(node) is not None)):
             return node
 
         def replaced(inner: ast.expr) -> ast.expr:
-            if self._callee(inner) is None:
-                for name, child in ast.iter_fields(inner):
-                    if isinstance(child, ast.expr):
-                        setattr(inner, name, replaced(child))
-                    elif isinstance(child, list):
-                        setattr(inner, name, [replaced(item) if isinstance(item, ast.expr) else item for item in child])
-                return inner
-            self._value(inner, 0)
-            slot = self._spill()
-            self.code.store_stack(0, slot)
-            return ast.copy_location(ast.Name(f"{WAITING}{slot}", ast.Load()), inner)
+            nonlocal left
+            inside = sum(1 for _call in calls(inner))
+            if inside and isinstance(inner, ast.IfExp | ast.BoolOp):
+                raise self._fault(inner, "has a call that may not be done, inside an expression")
+            if self._callee(inner) is not None:
+                left -= inside
+                return self._wait(inner)
+            if isinstance(inner, ast.Subscript) and left and not inside:
+                return self._wait(inner)
+            for name, child in ast.iter_fields(inner):
+                if isinstance(child, ast.expr):
+                    setattr(inner, name, replaced(child))
+                elif isinstance(child, list):
+                    setattr(inner, name, [replaced(item) if isinstance(item, ast.expr) else item for item in child])
+            return inner
 
         return replaced(copy(node))
+
+    def _wait(self, node: ast.expr) -> ast.expr:
+        """Work a value out now; what stands for it from then on."""
+        self._value(node, 0)
+        slot = self._spill()
+        self.code.store_stack(0, slot)
+        return ast.copy_location(ast.Name(f"{WAITING}{slot}", ast.Load()), node)
 
     def _callee(self, node: ast.expr) -> ast.Call | None:
         """The call that an expression is, seen through `int(...)`; None if it is none."""
@@ -225,7 +239,7 @@ class Expressions:
             self.code.shift(SHIFTS[kind], to, self._operand(left, to), number)
         elif kind is ast.BitAnd and number in (0xFF, 0xFFFF):
             self.code.put((UXTB if number == 0xFF else UXTH) | self._operand(left, to) << 3 | to)
-        elif kind is ast.BitAnd and number & number + 1 == 0 and number > 0xFF:
+        elif kind is ast.BitAnd and number & number + 1 == 0 and 0xFF < number < 0xFFFFFFFF:
             places = 32 - number.bit_length()
             self.code.shift("lsl", to, self._operand(left, to), places)
             self.code.shift("lsr", to, to, places)
@@ -273,7 +287,7 @@ class Expressions:
 
     def _element(self, base: ast.expr) -> str:
         kind = self.locals.type_of(base)
-        if kind == NUMBER:
+        if kind not in (BYTES, WORDS):
             raise self._fault(base, "is indexed and is no pointer")
         return kind
 
@@ -337,9 +351,11 @@ class Expressions:
         waiting: dict[int, int] = {}
         for number, argument in enumerate(arguments):
             hoisted = self._hoist(argument)
+            is_fixed = isinstance(argument, ast.Name) or constant(argument) is not None
+            may_change = not is_fixed and any(True for later in arguments[number + 1 :] for _call in calls(later))
             if number >= BY_REGISTER:
                 self.code.store_stack(self._operand(hoisted, 0), number - BY_REGISTER)
-            elif not self._is_plain(hoisted, number):
+            elif may_change or not self._is_plain(hoisted, number):
                 waiting[number] = self._spill()
                 self.code.store_stack(self._operand(hoisted, 0), waiting[number])
         for number, argument in enumerate(arguments[:BY_REGISTER]):

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from gantryguard.native.expressions import ALIKE, BY_REGISTER, POP, PUSH, SHIFTS, Expressions, Instance, Program
 from gantryguard.native.locals import KEPT
-from gantryguard.native.syntax import TooDeepError, constant, own_loop
+from gantryguard.native.syntax import TooDeepError, calls, constant, own_loop
 from gantryguard.native.thumb import EQ, GE, GT, LE, LT, NE, OPPOSITE, WHEN_SWAPPED, Label
 
 PUSHED_LR = 1
@@ -33,6 +33,7 @@ class Function(Expressions):
             self._body()
 
     def _body(self) -> None:
+        self.locals.types = dict(self.locals.declared)  # what an assignment makes of a parameter holds from there on
         self.code.push(self.saved)
         if self.locals.high:  # r4 and on are free by now; r3 may hold an argument
             for number, register in enumerate(self.locals.high.values()):
@@ -110,8 +111,8 @@ class Function(Expressions):
             case ast.Assign([ast.Subscript() as target], value):
                 self._store(target, self._hoist(value))
             case ast.AugAssign(ast.Name(name) as target, operator, value):
-                read = ast.copy_location(ast.Name(name, ast.Load()), target)
-                self._assign(name, ast.copy_location(ast.BinOp(read, operator, value), node))
+                counted = ast.copy_location(ast.Name(name, ast.Load()), target)
+                self._assign(name, ast.copy_location(ast.BinOp(counted, operator, value), node))
             case ast.AugAssign(ast.Subscript(base, index) as target, operator, value):
                 read_item = ast.copy_location(ast.Subscript(base, index, ast.Load()), target)
                 self._store(target, self._hoist(ast.copy_location(ast.BinOp(read_item, operator, value), node)))
@@ -231,6 +232,8 @@ class Function(Expressions):
             case ast.UnaryOp(ast.Not(), value):
                 self._condition(value, no, yes, next_is)
             case ast.Compare(left, operators, rights) if len(rights) > 1:
+                if any(True for middle in rights[:-1] for _call in calls(middle)):
+                    raise self._fault(node, "would call twice what it names once")
                 pairs = zip([left, *rights], operators, rights, strict=False)
                 parts = [ast.copy_location(ast.Compare(one, [operator], [other]), node) for one, operator, other in pairs]
                 self._condition(ast.copy_location(ast.BoolOp(ast.And(), list(parts)), node), yes, no, next_is)
@@ -251,8 +254,13 @@ class Function(Expressions):
         if not isinstance(node, ast.Compare):
             self.code.compare_number(self._operand(self._hoist(node), 0), 0)
             return NE
-        condition = COMPARISONS[type(node.ops[0])]
-        right, left = self._hoist(node.comparators[0], whole=True), self._hoist(node.left)
+        condition = COMPARISONS.get(type(node.ops[0]), -1)
+        if condition < 0:
+            raise self._fault(node, "is not in the language")
+        left, right = node.left, node.comparators[0]
+        if any(True for _call in calls(right)) and not isinstance(left, ast.Name) and constant(left) is None:
+            left = self._wait(self._hoist(left))  # before the call, as it stands
+        right, left = self._hoist(right, whole=True), self._hoist(left)
         if isinstance(left, ast.Constant):
             left, right, condition = right, left, WHEN_SWAPPED[condition]
         if (number := constant(right)) is not None and 0 <= number < 256:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gantryguard import paths
+from gantryguard.client import bytecode
 from gantryguard.client.constants import constants_of
 from gantryguard.client.fetch import keep
 from gantryguard.errors import UserError
@@ -49,7 +50,7 @@ def link(source: bytes, name: str, firmware: Path = paths.FIRMWARE) -> bytes:
     entry = next((node for node in tree.body if isinstance(node, ast.FunctionDef) and _is_marked(node)), None)
     if entry is None:
         return source
-    cached = paths.BUILD / "native" / f"{_key(source, firmware)}.py"
+    cached = paths.BUILD / "native" / f"{_key(source, name, firmware)}.py"
     if not cached.is_file():
         read_module.cache_clear()  # what the key was made of may be younger than what was read before
         constants_of.cache_clear()
@@ -66,10 +67,10 @@ def _is_marked(node: ast.FunctionDef) -> bool:
     return any(isinstance(decorator, ast.Name) and decorator.id == MARK for decorator in node.decorator_list)
 
 
-def _key(source: bytes, firmware: Path) -> str:
+def _key(source: bytes, name: str, firmware: Path) -> str:
     """Of everything that the result depends on."""
-    key = hashlib.sha256(source)
-    for folder in (firmware, Path(__file__).parent):
+    key = hashlib.sha256(name.encode() + b"\0" + source)
+    for folder in (firmware, Path(__file__).parent, Path(bytecode.__file__).parent):
         for file in sorted(folder.rglob("*.py")):
             key.update(file.relative_to(folder).as_posix().encode() + b"\0" + file.read_bytes())
     return key.hexdigest()

@@ -26,7 +26,8 @@ class Locals:
         """`bound`: parameters that are functions. `functions`: what `functions(...)` hands out. `outgoing`: words kept free."""
         self.node = node
         self.bound = frozenset(bound)
-        self.types = {each.arg: each.annotation.id for each in node.args.args if isinstance(each.annotation, ast.Name)}
+        self.declared = {each.arg: each.annotation.id for each in node.args.args if isinstance(each.annotation, ast.Name)}
+        self.types = dict(self.declared)
         self.parameters = [each.arg for each in node.args.args if each.arg not in self.bound]
         self.names = set(self.types) | {name for inner in ast.walk(node) for name in targets(inner)}
         self.aliases = dict(self._find_aliases(functions))

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 NUMBER, BYTES, WORDS = "int", "ptr8", "ptr32"
 LOOP_WEIGHT = 8
 MOST_WEIGHT = LOOP_WEIGHT**3
+LEAST, MOST = -(2**31), 2**32 - 1
 
 
 class LanguageError(Exception):
@@ -47,7 +48,8 @@ def constant(node: ast.expr) -> int | None:
         case ast.BinOp(left, _, right):
             one, other = constant(left), constant(right)
             if one is not None and other is not None:
-                return int(eval(compile(ast.fix_missing_locations(ast.Expression(copy(node))), "constant", "eval"), {}))
+                value = int(eval(compile(ast.fix_missing_locations(ast.Expression(copy(node))), "constant", "eval"), {}))
+                return value if LEAST <= value <= MOST else None  # in more than 32 bits the device would not find this
     return None
 
 

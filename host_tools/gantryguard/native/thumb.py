@@ -17,6 +17,10 @@ NEAR, FAR = 254, 2046  # how far the two short branches reach, in bytes from the
 ALU = {"and": 0, "eor": 1, "lsl": 2, "lsr": 3, "asr": 4, "neg": 9, "cmp": 10, "cmn": 11, "orr": 12, "mul": 13, "mvn": 15}
 
 
+class OutOfRangeError(Exception):
+    """A number does not fit its instruction."""
+
+
 @dataclass(eq=False)
 class Label:
     """A place in the code; `at`, in bytes, once that is laid out."""
@@ -61,6 +65,12 @@ class Code:
 
     # ---- instructions
 
+    @staticmethod
+    def _fits(number: int, most: int) -> int:
+        if not 0 <= number <= most:
+            raise OutOfRangeError(f"{number} is not within 0 to {most}")
+        return number
+
     def move(self, to: int, source: int) -> None:
         """mov, of any register."""
         if to != source:
@@ -93,7 +103,7 @@ class Code:
 
     def shift(self, name: str, to: int, source: int, places: int) -> None:
         """Shift by a number, 1 to 31."""
-        self.put({"lsl": 0, "lsr": 0x0800, "asr": 0x1000}[name] | places << 6 | source << 3 | to)
+        self.put({"lsl": 0, "lsr": 0x0800, "asr": 0x1000}[name] | self._fits(places - 1, 30) + 1 << 6 | source << 3 | to)
 
     def add(self, to: int, left: int, right: int) -> None:
         """Sum of low registers."""
@@ -125,11 +135,11 @@ class Code:
 
     def load_at(self, to: int, base: int, word: int) -> None:
         """A word, 0 to 31 words behind a base."""
-        self.put(0x6800 | word << 6 | base << 3 | to)
+        self.put(0x6800 | self._fits(word, 31) << 6 | base << 3 | to)
 
     def load_byte_at(self, to: int, base: int, byte: int) -> None:
         """A byte, 0 to 31 bytes behind a base."""
-        self.put(0x7800 | byte << 6 | base << 3 | to)
+        self.put(0x7800 | self._fits(byte, 31) << 6 | base << 3 | to)
 
     def store(self, value: int, base: int, index: int) -> None:
         """The opposite of `load`."""
@@ -141,19 +151,19 @@ class Code:
 
     def store_at(self, value: int, base: int, word: int) -> None:
         """The opposite of `load_at`."""
-        self.put(0x6000 | word << 6 | base << 3 | value)
+        self.put(0x6000 | self._fits(word, 31) << 6 | base << 3 | value)
 
     def store_byte_at(self, value: int, base: int, byte: int) -> None:
         """The opposite of `load_byte_at`."""
-        self.put(0x7000 | byte << 6 | base << 3 | value)
+        self.put(0x7000 | self._fits(byte, 31) << 6 | base << 3 | value)
 
     def load_stack(self, to: int, word: int) -> None:
         """A word of the stack."""
-        self.put(0x9800 | to << 8 | word)
+        self.put(0x9800 | to << 8 | self._fits(word, 255))
 
     def store_stack(self, value: int, word: int) -> None:
         """Into a word of the stack."""
-        self.put(0x9000 | value << 8 | word)
+        self.put(0x9000 | value << 8 | self._fits(word, 255))
 
     def push(self, registers: list[int]) -> None:
         """Low registers, and the link register always."""
@@ -166,12 +176,12 @@ class Code:
     def grow_stack(self, words: int) -> None:
         """So many words more on the stack."""
         if words:
-            self.put(0xB080 | words)
+            self.put(0xB080 | self._fits(words, 127))
 
     def shrink_stack(self, words: int) -> None:
         """So many words less."""
         if words:
-            self.put(0xB000 | words)
+            self.put(0xB000 | self._fits(words, 127))
 
     # ---- layout
 
