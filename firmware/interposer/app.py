@@ -35,7 +35,8 @@ IDLE_MS = const(50)
 TIMED_US = const(250)  # shorter pauses are spent awake
 US_PER_MS = const(1000)
 BRIDGE_BYTES = const(4096)  # kept free of code while that is loaded: a bridge has an array of 3 kB
-TALKING_MS = const(2)  # between two looks whether the host has taken a packet, or sent one
+SENDING_US = const(300)  # between two looks whether the host has taken a packet
+UPDATING_US = const(2000)  # or sent one
 
 
 def main():
@@ -139,14 +140,14 @@ def _guard(bridge, maintenance, logbook, watchdog):
         watchdog.feed()
         is_quiet = False  # nothing came while the loop was asleep
         if pause_us == FOR_EVER:
-            idle_ms = bridge.idle_ms()
+            idle_us = US_PER_MS * bridge.idle_ms()
             if maintenance.is_sending():
-                idle_ms = min(idle_ms, TALKING_MS)
+                idle_us = min(idle_us, SENDING_US)
             elif maintenance.pending():
-                idle_ms = 0
+                idle_us = 0
             elif maintenance.update is not None:
-                idle_ms = min(idle_ms, TALKING_MS)
-            is_quiet = bridge.wait(time.ticks_ms(), US_PER_MS * idle_ms)
+                idle_us = min(idle_us, UPDATING_US)
+            is_quiet = bridge.wait(time.ticks_ms(), idle_us)
             if bridge.hurries and not is_quiet:
                 continue
         elif pause_us > TIMED_US:

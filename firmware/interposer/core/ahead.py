@@ -21,27 +21,27 @@ def split(table):
     ahead = array("i")
     read = bytearray(size)
     for at in range(0, len(commands), COMMAND_WORDS):
+        changed = bytearray(size)
+        for slot in _changed(table, at):
+            changed[slot] = 1
         first = commands[at + C_ROW]
-        count = count_ahead(rows, first, commands[at + C_ROWS], _changed(table, at, bytearray(size)))
+        count = count_ahead(rows, first, commands[at + C_ROWS], changed)
         ahead.append(count)
         ahead.append(mark_read(rows, first, count, read))
         ahead.append(0)
     for index in range(len(ahead) // AHEAD_WORDS):
-        changed = _changed(table, index * COMMAND_WORDS, bytearray(size))
-        ahead[index * AHEAD_WORDS + A_IS_APART] = int(not any(changed[slot] and read[slot] for slot in range(size)))
+        is_apart = not any(read[slot] for slot in _changed(table, index * COMMAND_WORDS))
+        ahead[index * AHEAD_WORDS + A_IS_APART] = int(is_apart)
     return ahead
 
 
-def _changed(table, at, marks):
-    """Marks by slot what the command at word `at` sets: its fields and its latches."""
+def _changed(table, at):
+    """The slots that the command at word `at` sets: its fields and its latches."""
     commands, fields, latches = table("commands"), table("fields"), table("latches")
     first = commands[at + C_FIELD]
-    for field in range(first, first + commands[at + C_FIELDS]):
-        marks[fields[field * FIELD_WORDS + 2]] = 1
+    slots = [fields[field * FIELD_WORDS + 2] for field in range(first, first + commands[at + C_FIELDS])]
     first = commands[at + C_LATCH]
-    for latch in range(first, first + commands[at + C_LATCHES]):
-        marks[latches[latch * LATCH_WORDS]] = 1
-    return marks
+    return slots + [latches[latch * LATCH_WORDS] for latch in range(first, first + commands[at + C_LATCHES])]
 
 
 @micropython.viper
