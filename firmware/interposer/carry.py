@@ -340,6 +340,7 @@ def carry(block: ptr32, now: int, order: int, near: int) -> int:
     if order & MAY_REST:
         most_us = watch[W_REST_US]
     spoken = began - 2 * watch[W_BYTE_US]
+    soonest = ptr32(ptr32(block[K_FORWARD_FRAMES])[E_FRAMING])[F_MIN] - 1
     is_awake = 0
     carried = NOTHING
     wanted = SOME
@@ -367,6 +368,8 @@ def carry(block: ptr32, now: int, order: int, near: int) -> int:
             if wanted * watch[W_BYTE_US] > EARLY_US:
                 begin_early(block)
             behind = int(is_behind(ptr32(block[K_TO_GANTRY]))) | int(is_behind(ptr32(block[K_TO_CONSOLE])))
+            if wanted > soonest and not int(to_come(block)):
+                wanted = soonest  # the console may have begun a frame of which no byte is there yet
             if wanted == REST:
                 if not order & MAY_REST or carried != NOTHING:
                     return carried
