@@ -50,7 +50,7 @@ from time import sleep_ms
 from machine import Pin
 from interposer.hal import board_record
 from interposer.bridge import Bridge
-from interposer.carry import NOTHING
+from interposer.places import NOTHING
 strobe = Pin(board_record.STROBE, Pin.OUT)
 plan = [False, None]
 def deeper():

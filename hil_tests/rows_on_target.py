@@ -95,7 +95,7 @@ def test_every_kind():
         wanted = array("i", values)
         quantities.evaluate(wanted, row, 0, 1, curves)
         arranged = array("i", row)
-        arrange(arranged, curves, _command(1), array("i", (0, 0, 0)))
+        arrange(arranged, curves, _command(1), array("i", (0, 0)))
         quantities_thumb.evaluate(values, arranged, 0, 1, curves)
         assert values == wanted, (list(row), list(values), list(wanted))
     return ROUNDS
@@ -109,7 +109,7 @@ def test_every_row_of_the_package():
         at += ROW_WORDS + 2 * rows[at + 6]
         count += 1
     arranged = array("i", rows)
-    arrange(arranged, curves, _command(count), array("i", (0, 0, 0)))
+    arrange(arranged, curves, _command(count), array("i", (0, 0)))
     dice = Dice(5)
     for _ in range(6):
         values = array("i", [dice.value() >> 12 for _ in range(params[P_VALUES])])

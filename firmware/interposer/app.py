@@ -151,7 +151,7 @@ def _guard(bridge, maintenance, logbook, watchdog):
             if bridge.hurries and not is_quiet:
                 continue
         elif pause_us > TIMED_US:
-            rest(bridge.resting, pause_us, 0)
+            rest(bridge.console.resting, pause_us, 0)
         elif pause_us > 0:
             time.sleep_us(pause_us)
         if pause_us != FOR_EVER and bridge.tended_at == tended_at:

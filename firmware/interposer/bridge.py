@@ -8,37 +8,8 @@ from array import array
 
 from machine import Pin
 
-from interposer.carry import (
-    BACK_AT_ONCE,
-    CARRIED,
-    CARRY,
-    EVERYTHING,
-    IS_BLOCKED,
-    JUDGED,
-    LOOK,
-    LOST_BACKWARD,
-    LOST_FORWARD,
-    MAY_REST,
-    NONE_HERE,
-    NOTHING,
-    REST,
-    SILENT_GANTRY,
-    SILENTLY,
-    SOME,
-    STROBE,
-    W_BACK,
-    W_BYTE_US,
-    W_IS_TOLD,
-    W_LOST,
-    W_NOW,
-    W_REST_US,
-    W_STROBE,
-    WATCH_WORDS,
-    WHAT_MAY,
-    block_of,
-    turn,
-    works_of,
-)
+from interposer import places
+from interposer.carry import turn, works_of
 from interposer.core.codec import ALWAYS_PASSES
 from interposer.core.compat import const, elapsed, micropython
 from interposer.core.gate import BLOCKING, HOLDING, KEEP, PASSING, REFUSE_HELD, SAY_HELD, SAY_REFUSED, SEND, SEND_HELD, Gate
@@ -92,7 +63,7 @@ class Bridge:
         self.red = red
         self.green = green
         self.keys = keys
-        self.strobe = Pin(board.STROBE, Pin.OUT, value=0)
+        Pin(board.STROBE, Pin.OUT, value=0)
         self.forward = Deframer(framings[:FRAMING_WORDS])
         self.backward = Deframer(framings[BACKWARD * FRAMING_WORDS : (BACKWARD + 1) * FRAMING_WORDS])
         self.held = bytearray(len(self.forward.frame))
@@ -101,13 +72,12 @@ class Bridge:
         self.forward_at = 0  # when a frame was seen last
         self.gap_ms = params[P_GAP_MS]
         self.near = NEAR_US // console.byte_us + NEAR_BYTES
-        self.resting = console.resting
-        self.found = NOTHING  # what became of the console's bytes in the last turn
-        self.watch = array("i", bytes(4 * WATCH_WORDS))
-        self.watch[W_STROBE] = 1 << board.STROBE
-        self.watch[W_BYTE_US] = console.byte_us
+        self.found = places.NOTHING  # what became of the console's bytes in the last turn
+        self.watch = array("i", bytes(4 * places.WATCH_WORDS))
+        self.watch[places.W_STROBE] = 1 << board.STROBE
+        self.watch[places.W_BYTE_US] = console.byte_us
         self.works = works_of(judge, console)
-        self.block = block_of(self)
+        self.block = places.block_of(self)
         self.released = 0
         self.fault = NONE
         self.tended_at = 0
@@ -145,7 +115,7 @@ class Bridge:
     # ---- one turn
 
     def idle_ms(self):
-        """How long the loop may rest: as short as a press or a search needs, as keys allow, or long."""
+        """How long the loop may rest: as short as a press or a search needs, or as long as the relay's contact allows."""
         if self.suggestion.active or self.gate.fresh:
             return TEND_MS
         return ATTENTIVE_MS
@@ -157,11 +127,11 @@ class Bridge:
         The rest (`_tend`) has its turn every TEND_MS, where possible while nothing is about to come.
         """
         near = self._near()
-        wanted = turn(self.block, now, LOOK, 0)
-        if wanted == SOME or (wanted > 0 and near):
+        wanted = turn(self.block, now, places.LOOK, 0)
+        if wanted == places.SOME or (wanted > 0 and near):
             now = self._carry(now, near, 0)
-            wanted = turn(self.block, now, LOOK, 0)
-        if wanted == REST:
+            wanted = turn(self.block, now, places.LOOK, 0)
+        if wanted == places.REST:
             pause_us = FOR_EVER
         elif wanted > 0 and self.shown == BLOCKING and self.replies.left < ANSWERS:
             pause_us = REFUSING_US
@@ -169,7 +139,7 @@ class Bridge:
             pause_us = LAST_BYTE_US if near else min(max(wanted * self.console.byte_us, LAST_BYTE_US), LONGEST_PAUSE_US)
         else:
             pause_us = 0
-            if wanted != SOME:
+            if wanted != places.SOME:
                 self._give_up(wanted, now)
         if pause_us and (self.gantry.is_behind() or self.console.is_behind()):
             pause_us = LAST_BYTE_US  # what waits behind a frame that is leaving must not wait for the next one to come
@@ -192,9 +162,9 @@ class Bridge:
     @micropython.native
     def wait(self, now, most_us):
         """Rest until a line speaks, for so long at most, and carry what comes then; whether nothing came."""
-        self.watch[W_REST_US] = most_us
-        self._carry(now, self._near(), MAY_REST)
-        return self.found == NOTHING and not self.watch[W_BACK] and self.is_quiet()
+        self.watch[places.W_REST_US] = most_us
+        self._carry(now, self._near(), places.MAY_REST)
+        return self.found == places.NOTHING and not self.watch[places.W_BACK] and self.is_quiet()
 
     @micropython.native
     def _near(self):
@@ -207,10 +177,10 @@ class Bridge:
         state = self.gate.state
         if state == BLOCKING:
             is_silent = self.fault == NONE and not self.replies.left and self.enforcing
-            return CARRY | IS_BLOCKED | (SILENTLY if is_silent else NONE_HERE)
+            return places.CARRY | places.IS_BLOCKED | (places.SILENTLY if is_silent else places.NONE_HERE)
         if self.fault != NONE:
-            return CARRY | NONE_HERE
-        return CARRY | (EVERYTHING if state == PASSING else WHAT_MAY)
+            return places.CARRY | places.NONE_HERE
+        return places.CARRY | (places.EVERYTHING if state == PASSING else places.WHAT_MAY)
 
     @micropython.native
     def _tend(self, now):
@@ -236,25 +206,23 @@ class Bridge:
         `resting`: MAY_REST or 0.
         """
         found = self.found = turn(self.block, now, self._way() | resting, near)
-        now = self.watch[W_NOW]
-        if found > CARRIED:
+        now = self.watch[places.W_NOW]
+        if found > places.CARRIED:
             self._frame(found, now)
-        if found != NOTHING:
+        if found != places.NOTHING:
             self.forward_at = now
         if self.forward.state[D_LAST_BAD]:
             self._note_bad(now)
         if self.replies.length:
             self.replies.flush()
-        if self.watch[W_LOST]:
+        if self.watch[places.W_LOST]:
             self._note_lost(now)
         return now
 
     def _give_up(self, silent, now):
         """A line went quiet inside a frame: the gantry's is passed on as it is; the console's may have hidden a good one."""
-        if silent == SILENT_GANTRY:
-            turn(self.block, now, BACK_AT_ONCE, 0)
-            if self.watch[W_LOST]:
-                self._note_lost(now)
+        if silent == places.SILENT_GANTRY:
+            self._let_back(places.BACK_AT_ONCE, now)
             return
         self.forward_at = now
         ring, state = self.console.ring, self.forward.state
@@ -268,12 +236,12 @@ class Bridge:
 
     @micropython.native
     def _strobe(self):
-        turn(self.block, 0, STROBE, 0)
+        turn(self.block, 0, places.STROBE, 0)
 
     @micropython.native
     def _frame(self, found, now):
         """Do what the gate says of a frame that was judged; `found`: the network that has to be heard first, or JUDGED."""
-        if found != JUDGED:
+        if found != places.JUDGED:
             self.judge.hear(found, self.judge.exam.trial)
             self._strobe()
         self._offer(now)
@@ -363,7 +331,7 @@ class Bridge:
 
     def _send(self, frame, length):
         """Forward the very bytes that were judged; through an open relay, close it for this frame alone."""
-        self.watch[W_IS_TOLD] = 0
+        self.watch[places.W_IS_TOLD] = 0
         was_closed = self.relay.closed
         if not was_closed:
             self.relay.close()
@@ -385,11 +353,18 @@ class Bridge:
             self.events.repeat(BAD_FRAME, now, PASS, state[D_LAST_BAD])
             state[D_LAST_BAD] = NONE
 
+    @micropython.native
+    def _let_back(self, order, now):
+        """Let the gantry's bytes come back; `order`: BACK or BACK_AT_ONCE."""
+        turn(self.block, now, order, 0)
+        if self.watch[places.W_LOST]:
+            self._note_lost(now)
+
     def _note_lost(self, now):
-        lost = self.watch[W_LOST]
-        if lost & LOST_FORWARD:
+        lost = self.watch[places.W_LOST]
+        if lost & places.LOST_FORWARD:
             self._overrun(self.forward, now)
-        if lost & LOST_BACKWARD:
+        if lost & places.LOST_BACKWARD:
             self._overrun(self.backward, now)
 
     def _overrun(self, deframer, now):

@@ -9,7 +9,7 @@ import time
 from array import array
 
 from interposer.bridge import FOR_EVER, Bridge
-from interposer.carry import BACK, JUDGED, NOTHING, W_IS_TOLD, W_LOST, later, turn
+from interposer.carry import later
 from interposer.core.codec import (
     ALWAYS_PASSES,
     C_DIRECTION,
@@ -58,6 +58,7 @@ from interposer.hal.cut_through import (
     is_under_way,
 )
 from interposer.hal.ports import is_sending
+from interposer.places import BACK, JUDGED, NOTHING, W_IS_TOLD
 
 SOILED_US = const(1000)  # between two looks whether the gantry has given up what was spoiled
 NONE_CAME = const(-1)
@@ -305,10 +306,8 @@ class CuttingBridge(Bridge):
     def _carry(self, now, near, resting):
         """As the bridge's, but for the console's bytes while they are repeated, or while the gantry has to forget."""
         if self.cut.armed or not self._is_clean():
-            turn(self.block, now, BACK, 0)
+            self._let_back(BACK, now)
             self.found = NOTHING
-            if self.watch[W_LOST]:
-                self._note_lost(now)
             return now
         return Bridge._carry(self, now, near, resting)
 

@@ -11,12 +11,12 @@ from log_device import IDENTITY, MANY, Device, blank, numbers
 from gantryguard.client import log as logs
 from gantryguard.errors import UserError
 from gantryguard.signing.development import PACKAGE
-from interposer.carry import W_IS_TOLD, W_TOLD_AT, WATCH_WORDS
 from interposer.core import journal, reasons
 from interposer.core.gate import PASSING
 from interposer.core.package import P_PARAMS, P_REST_SLOT, P_REST_VALUES
 from interposer.core.reasons import BLOCK
 from interposer.hal.segments import MOST_RECORDS, MOST_SEGMENTS, Segments
+from interposer.places import W_IS_TOLD, W_TOLD_AT, WATCH_WORDS
 from interposer.service.events import BAD_FRAME, BOOT, EVENTS, STATE, UPDATE, VERDICT, Events
 from interposer.service.logbook import AT_ONCE, REST_MS, SILENT_MS, TOLD_MS
 

@@ -2,110 +2,20 @@
 
 from __future__ import annotations
 
-import textwrap
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rp2040py.rp2040 import RP2040
+from native_chip import built, same, signed
 
-from gantryguard import paths
-from gantryguard.errors import UserError
-from gantryguard.native import link
-from gantryguard.native.compiler import Unit, compile_unit
-from gantryguard.native.source import Place
 from gantryguard.native.syntax import LanguageError
-from interposer.core import exam, limits
-from interposer.core import link as frames
-from interposer.core.codec import read_text
 
-RAM = 0x20000000
-CODE_AT, DATA_AT, STACK_AT, END_AT = 0x1000, 0x10000, 0x30000, 0x100
-MOST_STEPS = 200_000
-HEAD = "from interposer.core.compat import const, micropython, ptr8, ptr32\n"
 words = st.integers(-(2**31), 2**31 - 1)
 small = st.integers(-1000, 1000)
-
-
-class Chip:
-    """The processor alone, with code in its memory."""
-
-    def __init__(self, unit: Unit) -> None:
-        self.mcu = RP2040()
-        code = b"".join(word.to_bytes(2, "little") for word in unit.code)
-        self.mcu.sram[CODE_AT : CODE_AT + len(code)] = code
-
-    def call(self, *arguments: int | array[int] | bytearray) -> int:
-        """The entry's result; what is given as a buffer is changed as the code changes it."""
-        at, buffers, values = DATA_AT, [], []
-        for argument in arguments:
-            if isinstance(argument, int):
-                values.append(argument & 0xFFFFFFFF)
-                continue
-            content = bytes(argument)
-            self.mcu.sram[at : at + len(content)] = content
-            buffers.append((argument, at, len(content)))
-            values.append(RAM + at)
-            at += len(content) + 3 & ~3
-        registers = self.mcu.core.registers
-        stack = STACK_AT - 4 * max(len(values) - 4, 0)
-        for number, value in enumerate(values):
-            if number < 4:
-                registers[number] = value
-            else:
-                self.mcu.sram[stack + 4 * (number - 4) : stack + 4 * (number - 3)] = value.to_bytes(4, "little")
-        kept = [0x11110000 + number for number in range(4, 12)]
-        for number, value in enumerate(kept):
-            registers[4 + number] = value
-        registers[13], registers[14], registers[15] = RAM + stack, RAM + END_AT | 1, RAM + CODE_AT
-        for _ in range(MOST_STEPS):
-            self.mcu.core.execute_instruction()
-            if registers[15] & ~1 == RAM + END_AT:
-                break
-        else:
-            raise AssertionError("does not come to an end")
-        assert list(registers[4:12]) == kept, "registers that belong to the caller"
-        assert registers[13] == RAM + stack
-        for buffer, start, size in buffers:
-            content = bytes(self.mcu.sram[start : start + size])
-            if isinstance(buffer, bytearray):
-                buffer[:] = content
-            else:
-                buffer[:] = array("i", bytes(content))
-        return signed(registers[0])
-
-
-def signed(value: int) -> int:
-    """As 32 bits say it."""
-    return (value & 0xFFFFFFFF ^ 0x80000000) - 0x80000000
-
-
-def built(folder: Path, body: str, entry: str = "f") -> tuple[Chip, Callable[..., int]]:
-    """The same source for the chip and for Python."""
-    package = folder / "interposer"
-    package.mkdir(parents=True, exist_ok=True)
-    name = f"sample{len(list(package.iterdir()))}"
-    source = HEAD + textwrap.dedent(body)
-    (package / f"{name}.py").write_text(source, encoding="utf-8")
-    names: dict[str, Any] = {}
-    exec(compile(source, name, "exec"), names)
-    return Chip(compile_unit(Place(f"interposer.{name}", entry), folder, {}, ())), names[entry]
-
-
-def same(chip: Chip, function: Callable[..., int], *arguments: Any) -> None:
-    """Both give the same result and leave the same in their buffers."""
-    copies = [argument if isinstance(argument, int) else argument[:] for argument in arguments]
-    wanted = function(*arguments)
-    got = chip.call(*copies)
-    if wanted is not None:
-        assert got == signed(wanted), (copies, got, wanted)
-    assert [bytes(each) for each in copies if not isinstance(each, int)] == [
-        bytes(each) for each in arguments if not isinstance(each, int)
-    ]
 
 
 EXPRESSIONS = (
@@ -370,83 +280,3 @@ def test_more_than_an_instruction_can_name_is_refused(tmp_path: Path) -> None:
     body = "".join(f"    {name} = a + {number}\n" for number, name in enumerate(names))
     with pytest.raises(LanguageError, match="more than an instruction can name"):
         built(tmp_path, f"@micropython.viper\ndef f(a: int, b: int) -> int:\n{body}    return {' + '.join(names)}\n")
-
-
-# ---- the firmware's own
-
-
-def of_the_firmware(module: str, name: str) -> Chip:
-    return Chip(compile_unit(Place(f"interposer.core.{module}", name), paths.FIRMWARE, {}, ()))
-
-
-def test_text_is_read_alike() -> None:
-    chip = of_the_firmware("codec", "read_text")
-    fields, ranges = array("i", (8, 0, 0, 8, 1, 1)), array("i", (-500, 99999, 0, 0, 2**31 - 1, 0))
-
-    @settings(max_examples=200)
-    @given(st.text("0123456789-,x", max_size=24).map(str.encode))
-    def check(text: bytes) -> None:
-        frame = bytearray(text + b",")
-        same(chip, read_text, frame, 0, len(text), fields, 0, 2, array("i", (7, 7)), ranges)
-
-    check()
-
-
-def test_limits_are_asked_alike() -> None:
-    chip = of_the_firmware("limits", "first_broken")
-
-    @settings(max_examples=200)
-    @given(st.lists(st.tuples(st.integers(0, 5), small, small, st.integers(-1, 5), st.integers(0, 2)), max_size=12), st.data())
-    def check(rows: Sequence[tuple[int, int, int, int, int]], data: st.DataObject) -> None:
-        values = array("i", data.draw(st.lists(small, min_size=6, max_size=6)))
-        table = array("i", [word for row in rows for word in (*row, 0, 0, 0, 0, 0)] or [0])
-        same(chip, limits.first_broken, values, table, 0, len(rows))
-
-    check()
-
-
-def test_words_are_copied_alike() -> None:
-    chip = of_the_firmware("exam", "copy_words")
-    for count in range(12):
-        same(chip, exam.copy_words, array("i", range(5, 17)), array("i", [-1] * 12), count)
-
-
-def test_bytes_are_moved_alike() -> None:
-    chip = of_the_firmware("link", "move")
-    for to, start, count in ((0, 0, 0), (0, 3, 5), (2, 0, 8)):
-        same(chip, frames.move, bytearray(12), to, bytearray(range(50, 62)), start, count)
-
-
-# ---- the linker
-
-
-def test_only_a_marked_module_changes() -> None:
-    for name in ("carry", "core/exam", "bridge"):
-        source = (paths.FIRMWARE / "interposer" / f"{name}.py").read_bytes()
-        assert (link.link(source, f"interposer/{name}.py") == source) == (name != "carry")
-
-
-def test_the_linked_module_keeps_its_lines_and_loses_what_was_compiled() -> None:
-    source = (paths.FIRMWARE / "interposer" / "carry.py").read_bytes()
-    linked = link.link(source, "interposer/carry.py").decode().splitlines()
-    assert not any(line.startswith("def carry") for line in linked)
-    for number, line in enumerate(source.decode().splitlines()):
-        if line.startswith(("def block_of", "TURN_US", "W_LOST")):
-            assert linked[number] == line
-    assert [line for line in linked if line.startswith("def ")] == [
-        "def block_of(bridge):", "def works_of(judge, port):", "def turn(r0, r1, r2, r3):"
-    ]  # fmt: skip
-
-
-def test_a_fault_in_the_hot_path_names_its_line(tmp_path: Path) -> None:
-    module = tmp_path / "interposer" / "hot.py"
-    module.parent.mkdir()
-    module.write_text(
-        "from interposer.core.compat import compiled, micropython\n\n@compiled\n@micropython.viper\n"
-        "def turn(a: int) -> int:\n    return a // 3\n",
-        encoding="utf-8",
-    )
-    with pytest.raises(UserError) as raised:
-        link.link(module.read_bytes(), "interposer/hot.py", tmp_path)
-    assert raised.value.exit_code == 3
-    assert "interposer.hot, line 6" in str(raised.value)

@@ -3,7 +3,7 @@
 It works on tables and state that it finds through one list of pointers; `verdict.py` makes that list and does what is rarer.
 """
 
-from interposer.core.ahead import A_COUNT, A_IS_APART, A_REST, AHEAD_WORDS
+from interposer.core.ahead import A_COUNT, A_REST, AHEAD_WORDS
 from interposer.core.codec import (
     ALWAYS_PASSES,
     ANY_SEQUENCE,
@@ -236,13 +236,9 @@ def follow_reply(block: ptr32, frame: ptr8, length: int, found: ptr32) -> int:
     index_of = ptr8(block[B_BACK_INDEX])
     if session[X_TRIAL] == OTHER:
         copy_words(ptr32(block[B_VALUES]), trial, session[X_KEPT])
-        session[X_TRIAL] = AS_LET_THROUGH
-    begun = session[X_TRIAL]
     session[X_TRIAL] = OTHER
     fields = ptr32(block[B_FIELDS])
     reason = int(decode(frame, length, framing, index_of, ptr32(block[B_COMMANDS]), fields, ranges, trial, found))
     if reason == NONE:
         take_over(block, found[FOUND_COMMAND])
-        if ptr32(block[B_AHEAD])[found[FOUND_COMMAND] * AHEAD_WORDS + A_IS_APART]:
-            session[X_TRIAL] = begun
     return reason

@@ -8,11 +8,9 @@ run fits behind its last row; `audit` has proved that runs of different commands
 
 from array import array
 
-from machine import mem16, mem32
-
 from interposer.core.ahead import A_COUNT, A_REST, AHEAD_WORDS
 from interposer.core.codec import C_ROW, C_ROWS, COMMAND_WORDS
-from interposer.core.compat import const, micropython, pointers, ptr32
+from interposer.core.compat import code_of, const, memory_at, micropython, pointers, ptr32
 from interposer.core.quantities import AFFINE, AT_LEAST, CURVE, EQUAL, IN_SET, KNOT_WORDS, LARGEST, LOG2, ROW_WORDS, SELECT
 from interposer.core.quantities_thumb import (
     DO_END,
@@ -25,7 +23,6 @@ from interposer.core.quantities_thumb import (
     _rows,
 )
 
-CODE_OF_FUNCTION = const(8)  # offset of the address in MicroPython's object of a function in assembler
 BRANCH_BITS = const(11)
 BRANCH_FROM = const(4)  # a branch counts from the second instruction behind it
 HALFWORD = const(2)
@@ -47,14 +44,15 @@ def arrange(rows, curves, commands, ahead):
 
 def _kinds():
     """Addresses of the code by kind, read from its own table of branches."""
-    code = (mem32[id(_rows) + CODE_OF_FUNCTION] & ~1) + TABLE_AT
-    addresses = []
-    for at in range(code, code + HALFWORD * (DO_END + 1), HALFWORD):
-        places = mem16[at] & (1 << BRANCH_BITS) - 1
+    first = (code_of(_rows) & ~1) + TABLE_AT
+    branches = array("H", memory_at(first, HALFWORD * (DO_END + 1)))
+    addresses = array("i")
+    for number, branch in enumerate(branches):
+        places = branch & (1 << BRANCH_BITS) - 1
         if places >> BRANCH_BITS - 1:
             places -= 1 << BRANCH_BITS
-        addresses.append(at + BRANCH_FROM + HALFWORD * places)
-    return array("i", addresses)
+        addresses.append(first + HALFWORD * (number + places) + BRANCH_FROM)
+    return addresses
 
 
 @micropython.viper

@@ -148,11 +148,9 @@ class Port:
     `ring` is what `core.ring` works on, `sender` what `room` and `transmit` do.
     """
 
-    functions = (room, transmit, is_behind, has_lost)  # for native code, which saves the way through the methods
     clock = bytearray_at(MICROSECONDS, 4)
-    rest = rest.rest
-    resting = array("I")  # of `open_ports`
     pins = bytearray_at(PINS, 8)
+    resting = array("I")  # for `hal.rest`; the console's port has it
 
     def __init__(self, number, tx, rx, baud, receive_ring, send_ring):
         self.uart = UART(number, baud, tx=Pin(tx), rx=Pin(rx))  # pins, clock divisor, format; nothing else of it is used
@@ -244,7 +242,7 @@ def _up(address, size):
 def open_ports(rings, baud):
     """(console, gantry) ports of this board. `rings` has to be kept."""
     receive, send = rings.receive, rings.send
-    Port.resting = rest.prepare()
     console = Port(board.CONSOLE_UART, board.CONSOLE_TX, board.CONSOLE_RX, baud, receive[0], send[0])
     gantry = Port(board.GANTRY_UART, board.GANTRY_TX, board.GANTRY_RX, baud, receive[1], send[1])
+    console.resting = rest.prepare()
     return console, gantry

@@ -9,7 +9,7 @@ from array import array
 
 from machine import mem32
 
-from interposer.core.compat import const, micropython
+from interposer.core.compat import code_of, const, micropython
 from interposer.hal import board_record as board
 
 BANK = const(0x40014000)
@@ -27,7 +27,6 @@ NVIC = const(0xE000E100)
 NVIC_PENDING = const(0x100)  # behind it
 VECTORS = const(0xE000ED08)
 FIRST_VECTOR = const(16)
-CODE_OF_FUNCTION = const(8)  # offset of the address in MicroPython's object of a function in assembler
 ALARM_BIT = const(1)
 ALARM_IRQ = const(0)
 PINS_IRQ = const(13)
@@ -145,7 +144,7 @@ def prepare():
         words.append(word + ENABLE + TO_CLEAR)
     ours = 1 << ALARM_IRQ | 1 << PINS_IRQ
     words.extend(array("I", (LEVELS, 1 << board.CONSOLE_RX | 1 << board.GANTRY_RX, TIMER, NVIC, ours)))
-    mem32[mem32[VECTORS] + 4 * (FIRST_VECTOR + ALARM_IRQ)] = mem32[id(_alarm) + CODE_OF_FUNCTION] | 1
+    mem32[mem32[VECTORS] + 4 * (FIRST_VECTOR + ALARM_IRQ)] = code_of(_alarm)
     mem32[TIMER + TIMER_ENABLE] |= ALARM_BIT
     mem32[NVIC] = ours
     return words

@@ -7,11 +7,11 @@ ring; what the ring could not keep is counted, and so is what a reset has cut of
 import hashlib
 import struct
 
-from interposer.carry import W_IS_TOLD, W_TOLD_AT
 from interposer.core import journal
 from interposer.core.compat import const, elapsed, micropython
 from interposer.core.gate import BLOCKING
 from interposer.core.package import P_REST_SLOT, P_REST_VALUES
+from interposer.places import W_IS_TOLD, W_TOLD_AT
 from interposer.service.events import BOOT, EVENT_LOGGED
 
 REST_MS = const(300)  # after the last frame of the console

@@ -165,29 +165,8 @@ class Expressions:
                 self.code.alu("neg", to, self._operand(value, to))
             case ast.UnaryOp(ast.Invert(), value):
                 self.code.alu("mvn", to, self._operand(value, to))
-            case ast.IfExp(test, body, orelse):
-                self._choice(test, body, orelse, to)
-            case ast.Compare() | ast.UnaryOp(ast.Not()):
-                one, zero = ast.Constant(1), ast.Constant(0)
-                self._value(ast.copy_location(ast.IfExp(node, one, zero), node), to)
             case _:
                 raise self._fault(node, "is not in the language")
-
-    def _choice(self, test: ast.expr, body: ast.expr, orelse: ast.expr, to: int) -> None:
-        if to:
-            raise TooDeepError  # the condition needs all registers
-        yes, no, end = Label(), Label(), Label()
-        self._condition(test, yes, no, next_is=yes)
-        self.code.label(yes)
-        self._value(self._hoist(body), to)
-        self.code.branch(end)
-        self.code.label(no)
-        self._value(self._hoist(orelse), to)
-        self.code.label(end)
-
-    def _condition(self, node: ast.expr, yes: Label, no: Label, next_is: Label) -> None:
-        """Branch to `yes` or `no`, of which one comes next."""
-        raise NotImplementedError
 
     def _name(self, node: ast.expr, name: str, to: int) -> None:
         if name in self.locals.homes or name in self.locals.high:
@@ -258,10 +237,8 @@ class Expressions:
     def _address(self, base: ast.expr, index: ast.expr, free: int) -> tuple[int, int | None, int]:
         """(register of the base, of an index or None, offset in elements); registers from `free` on are used."""
         unit = self._element(base)
-        key = self.locals.cursor_key(ast.Subscript(base, index))
-        if key in self.locals.cursors:
-            step = 0 if isinstance(index, ast.Name) else constant(index.right) or 0  # type: ignore[attr-defined]  # by its key
-            return self._operand(ast.Name(self.locals.cursors[key]), free), None, step
+        if (cursor := self.locals.cursor_of(base, index)) is not None:
+            return self._operand(ast.Name(cursor[0]), free), None, cursor[1]
         offset = 0
         match index:
             case ast.BinOp(rest, ast.Add(), tail) if (number := constant(tail)) is not None and 0 <= number <= MOST_OFFSET:

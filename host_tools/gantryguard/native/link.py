@@ -33,7 +33,6 @@ FUNCTIONS = (
     Place("interposer.hal.rest", "rest"),
 )
 PER_LINE = 16
-CODE_OF_FUNCTION = 8  # offset of the address in MicroPython's object of a function in assembler
 
 
 def link(source: bytes, name: str, firmware: Path = paths.FIRMWARE) -> bytes:
@@ -107,12 +106,9 @@ def _outside(places: list[Place], firmware: Path) -> Iterator[str]:
             assert kind_of(definition) == ASSEMBLER
             functions.add(place)
     yield "from array import array"
-    yield "from machine import mem32"
     yield "from uctypes import addressof"
-    addresses = [
-        f"mem32[id({place.name}) + {CODE_OF_FUNCTION}] | 1" if place in functions else f"addressof({place.name})"
-        for place in places
-    ]
+    yield "from interposer.core.compat import code_of"
+    addresses = [f"{'code_of' if place in functions else 'addressof'}({place.name})" for place in places]
     yield f"def {WORKS}(judge, port):"
     yield f"    return array('I', ({', '.join(addresses)},))"
 

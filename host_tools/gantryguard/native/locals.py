@@ -13,7 +13,6 @@ KEPT = (4, 5, 6, 7)
 HIGH = (9, 10, 11)  # kept as well; whatever is done with them goes by way of others
 MOST_OFFSET = 31  # that fits a load
 MOVES_WORTH = 2  # uses of a cursor that pay for one move of it
-NOWHERE = ("", "")
 
 
 class Locals:
@@ -57,14 +56,11 @@ class Locals:
                 return self.type_of(body)
         return NUMBER
 
-    def cursor_key(self, node: ast.Subscript) -> tuple[str, str]:
-        """(base, index) of `base[index]` and `base[index + number]`."""
-        match node.value, node.slice:
-            case ast.Name(base), ast.Name(index):
-                return base, index
-            case ast.Name(base), ast.BinOp(ast.Name(index), ast.Add(), number) if 0 <= (constant(number) or -1) <= MOST_OFFSET:
-                return base, index
-        return NOWHERE
+    def cursor_of(self, base: ast.expr, index: ast.expr) -> tuple[str, int] | None:
+        """The cursor that `base[index]` goes by, and how many elements behind it; None where there is none."""
+        place = _place_of(base, index)
+        cursor = None if place is None else self.cursors.get(place[:2])
+        return None if place is None or cursor is None else (cursor, place[2])
 
     def _find_aliases(self, functions: Sequence[Place]) -> Iterator[tuple[str, Place | Sequence[Place]]]:
         """Locals that stand for functions: `works = functions(...)`, `room = works[2]`."""
@@ -82,10 +78,9 @@ class Locals:
         for node, weight in weighed(self.node):
             if isinstance(node, ast.Name) and not self.is_static(node.id):
                 uses[node.id] += weight
-            if isinstance(node, ast.Subscript) and (key := self.cursor_key(node)) in self.cursors:
-                uses[self.cursors[key]] += weight
-                uses[key[0]] -= weight
-                uses[key[1]] -= weight
+            if isinstance(node, ast.Subscript) and (cursor := self.cursor_of(node.value, node.slice)) is not None:
+                uses[cursor[0]] += weight
+                uses.subtract({name.id: weight for name in ast.walk(node) if isinstance(name, ast.Name)})
         return uses
 
     def _find_cursors(self) -> dict[tuple[str, str], str]:
@@ -93,8 +88,8 @@ class Locals:
         asked: Counter[tuple[str, str]] = Counter()
         moved: Counter[str] = Counter(self.parameters)
         for node, weight in weighed(self.node):
-            if isinstance(node, ast.Subscript) and (key := self.cursor_key(node)) != NOWHERE:
-                asked[key] += weight
+            if isinstance(node, ast.Subscript) and (place := _place_of(node.value, node.slice)) is not None:
+                asked[place[:2]] += weight
             for name in targets(node):
                 moved[name] += weight
         return {
@@ -110,3 +105,14 @@ class Locals:
             if isinstance(node, ast.Assign) and name in targets(node):
                 kinds.add(self.type_of(node.value))
         return kinds == {WORDS}
+
+
+def _place_of(base: ast.expr, index: ast.expr) -> tuple[str, str, int] | None:
+    """(base, index, number) of `base[index]` and `base[index + number]`; None for any other place."""
+    match base, index:
+        case ast.Name(start), ast.Name(at):
+            return start, at, 0
+        case ast.Name(start), ast.BinOp(ast.Name(at), ast.Add(), more):
+            number = constant(more)
+            return (start, at, number) if number is not None and 0 <= number <= MOST_OFFSET else None
+    return None
