@@ -12,6 +12,7 @@ from gantryguard.cli.main import main
 
 MOST_DELIVERED = 0.01
 VERDICT_LIMIT_US = 5000
+MOST_VERDICT_US = 250  # of an exam, holds among them
 FILES = ("report.json", "details.json")
 SOUND = {"NOTIFICATION", "ABNORMAL", "ABNORMAL_FOR_CONTEXT", "REPEATED"}
 
@@ -73,7 +74,9 @@ def test_the_justified_exception_is_held_and_then_scanned(report: dict[str, Any]
 
 def test_verdicts_come_in_time(report: dict[str, Any]) -> None:
     """The 99th percentile: a frame that meets the search for a proposal may take some hundred microseconds more."""
-    assert 0 < report["verdict_us"]["min"] <= report["verdict_us"]["p99"] <= VERDICT_LIMIT_US
+    exams, attacks = report["verdict_us"]["exam"], report["verdict_us"]["attack"]
+    assert 0 < exams["min"] <= exams["p99"] <= MOST_VERDICT_US
+    assert 0 < attacks["min"] <= attacks["p99"] <= VERDICT_LIMIT_US
 
 
 def test_the_timeline_is_drawn(folders: tuple[Path, Path]) -> None:

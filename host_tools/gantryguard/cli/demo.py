@@ -98,12 +98,11 @@ def _summarise(screen: Console, runs: list[PairedRun]) -> None:
     guarded = sum(run.guard.dose_mgy for run in attacks)
     wire = sum(run.wire.dose_mgy for run in attacks)
     faults = sum(len(run.guard.faults) for run in attacks), sum(len(run.wire.faults) for run in attacks)
-    figures = verdict_figures(runs)
     screen.print(
         f"Attacks delivered {guarded:.1f} mGy (CTDIvol) with the guard and {wire:.1f} mGy on the wire: "
         f"{guarded / wire:.2%}; mechanical faults {faults[0]} against {faults[1]}."
     )
-    screen.print(
-        "Verdict after the last byte of a frame, simulated microseconds at 125 MHz: "
-        + ", ".join(f"{name} {value:g}" for name, value in figures.items())
-    )
+    titles = {EXAM: "exams", ATTACK: "attacks, most of them floods"}
+    screen.print("Verdict after the last byte of a frame, simulated microseconds at 125 MHz:")
+    for kind, figures in reversed(verdict_figures(runs).items()):
+        screen.print(f"  {titles[kind]}: " + ", ".join(f"{name} {value:g}" for name, value in figures.items()), highlight=False)
