@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from forking import in_fork
 from guard import Guard
-from stage import Stage
+from stage import Stage, enforcing_injector
+from updates import bare
 from xdist.remote import Producer
 from xdist.scheduler.loadscope import LoadScopeScheduling
 
@@ -75,3 +76,15 @@ def guard(booted: Guard, request: pytest.FixtureRequest) -> Guard:
 def stage(micropython_uf2: Path, ct: Profile, tmp_path_factory: pytest.TempPathFactory) -> Stage:
     """A guard that waits for the choice of a package; see `stage.py`."""
     return Stage(micropython_uf2, ct, tmp_path_factory.mktemp("profiles"))
+
+
+@pytest.fixture(scope="session")
+def enforcing(tmp_path_factory: pytest.TempPathFactory) -> Profile:
+    """The second, invented device, enforcing; its counter is 1."""
+    return enforcing_injector(tmp_path_factory.mktemp("injector"))
+
+
+@pytest.fixture(scope="session")
+def small(micropython_uf2: Path, enforcing: Profile) -> Guard:
+    """A guard with that small package, whose update takes a fifth of the time, relay closed, for forks."""
+    return Guard(micropython_uf2, Profile(bare(enforcing, 1)), usb=True).boot()

@@ -7,25 +7,16 @@ from pathlib import Path
 
 import pytest
 from guard import Guard
-from stage import enforcing_injector
 from updates import bare, signed, with_digest, works
 
 from gantryguard.cli import device_push
 from gantryguard.cli.main import main
-from gantryguard.profiles.profile import Profile
 from gantryguard.signing.development import ROOT_FILE
 
 EXPIRES_AT = 56  # in the header
 YESTERDAY = 10  # long ago: 11 January 1970
 
 pytestmark = pytest.mark.forked
-
-
-@pytest.fixture(scope="module")
-def small(micropython_uf2: Path, tmp_path_factory: pytest.TempPathFactory) -> Guard:
-    """A guard with the second device's package, its counter 1."""
-    profile = enforcing_injector(tmp_path_factory.mktemp("injector"))
-    return Guard(micropython_uf2, Profile(bare(profile, 1)), usb=True).boot()
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from guard import Guard
-from stage import enforcing_injector
 from test_other_device import LOAD, PATIENT
 from updates import (
     BOARD_AT,
@@ -17,6 +16,7 @@ from updates import (
     NEW_ROOT,
     STRANGER,
     bare,
+    digest_of,
     files,
     next_root,
     push,
@@ -24,6 +24,7 @@ from updates import (
     refused,
     root,
     signed,
+    untouched,
     with_digest,
     works,
 )
@@ -42,33 +43,6 @@ LAMP_LATE_MS = 1000
 WIRE_AT, SCHEMA_AT = 44, 48
 
 pytestmark = pytest.mark.forked
-
-
-@pytest.fixture(scope="session")
-def injector(tmp_path_factory: pytest.TempPathFactory) -> Profile:
-    """The second, invented device, enforcing; its counter is 1."""
-    return enforcing_injector(tmp_path_factory.mktemp("injector"))
-
-
-@pytest.fixture(scope="session")
-def small(micropython_uf2: Path, injector: Profile) -> Guard:
-    """A guard with the small package, relay closed, for forks."""
-    profile = Profile(bare(injector, 1))
-    return Guard(micropython_uf2, profile, usb=True).boot()
-
-
-def digest_of(guard: Guard) -> str:
-    """What runs."""
-    return str(guard.ask("status")["package_digest"])
-
-
-def untouched(guard: Guard, before: str) -> None:
-    """The package of before runs, and the link is guarded by it."""
-    assert digest_of(guard) == before
-    works(guard)
-    frame = bytearray(guard.frame("patient", PATIENT))
-    frame[-2] ^= 1
-    assert guard.send(bytes(frame), 150) == b""
 
 
 def refusals(profile: Profile) -> dict[str, tuple[bytes, int]]:
@@ -215,9 +189,9 @@ def test_u6_the_device_shows_version_and_age(small: Guard) -> None:
     assert status["package_issued"] == small.profile.package.issued
 
 
-def test_u7_what_lies_in_the_slot_is_verified_again(micropython_uf2: Path, injector: Profile) -> None:
+def test_u7_what_lies_in_the_slot_is_verified_again(micropython_uf2: Path, enforcing: Profile) -> None:
     """A package that a stranger signed, put into the slot behind the device's back."""
-    guard = Guard(micropython_uf2, injector, usb=True, extra={"package.bin": signed(bare(injector), [STRANGER])})
+    guard = Guard(micropython_uf2, enforcing, usb=True, extra={"package.bin": signed(bare(enforcing), [STRANGER])})
     guard.pico.run_for(1500 * MS)
     assert guard.ask("status")["reason"] == reasons.PACKAGE_WRONG_KEY
     assert guard.times(trace.RELAY_DRIVE, 1) == []
@@ -322,27 +296,27 @@ def test_u11_a_signed_reset_brings_a_fast_forwarded_counter_back(small: Guard) -
     assert refused(small, again) == reasons.PACKAGE_OLD
 
 
-def test_u12_without_a_good_slot_it_is_safe_and_can_be_recovered(micropython_uf2: Path, injector: Profile) -> None:
-    bad = {"package.bin": flip(signed(bare(injector)), 2000), "package2.bin": b"nothing of use"}
-    guard = Guard(micropython_uf2, injector, usb=True, extra=bad)
+def test_u12_without_a_good_slot_it_is_safe_and_can_be_recovered(micropython_uf2: Path, enforcing: Profile) -> None:
+    bad = {"package.bin": flip(signed(bare(enforcing)), 2000), "package2.bin": b"nothing of use"}
+    guard = Guard(micropython_uf2, enforcing, usb=True, extra=bad)
     guard.pico.run_for(1500 * MS)
     status = guard.ask("status")
     assert (status["reason"], status["state"]) == (reasons.PACKAGE_CORRUPT, 3)
     assert guard.times(trace.RELAY_DRIVE, 1) == []
     assert len(guard.times(trace.LAMP_RED, 1)) >= 2
     assert guard.send(guard.frame("halt")) == b""
-    push(guard, signed(bare(injector, 1)))
+    push(guard, signed(bare(enforcing, 1)))
     works(guard)
 
 
 @pytest.mark.parametrize("record", [None, flip(root_file(), 70)], ids=["missing", "damaged"])
-def test_u12_without_a_root_record_nothing_is_believed(micropython_uf2: Path, injector: Profile, record: bytes | None) -> None:
+def test_u12_without_a_root_record_nothing_is_believed(micropython_uf2: Path, enforcing: Profile, record: bytes | None) -> None:
     """Neither the package that is there nor one that comes; the reason is the record's."""
-    guard = Guard(micropython_uf2, injector, usb=True, extra={"root.bin": record})
+    guard = Guard(micropython_uf2, enforcing, usb=True, extra={"root.bin": record})
     guard.pico.run_for(1500 * MS)
     status = guard.ask("status")
     assert (reason_name(status["reason"]), status["state"]) == ("ROOT_UNUSABLE", 3)
-    assert reason_name(refused(guard, signed(bare(injector)))) == "ROOT_UNUSABLE"
+    assert reason_name(refused(guard, signed(bare(enforcing)))) == "ROOT_UNUSABLE"
     assert guard.times(trace.RELAY_DRIVE, 1) == []
 
 
@@ -376,60 +350,3 @@ def test_u14_every_refusal_has_a_code_a_name_and_a_remedy() -> None:
     codes += range(reasons.UPDATE_UNCONFIRMED, reasons.UPDATE_ABORTED + 1)
     assert set(codes) == set(REMEDIES)
     assert len({TEXTS[code] for code in codes}) == len(codes)
-
-
-# ---- the cable and the host
-
-
-def test_a_broken_cable_costs_one_piece(small: Guard) -> None:
-    """The answer is lost and so is the rest of the piece: asked again, the device says where to go on."""
-    blob = signed(bare(small.profile))
-    update = pushing(small, blob)
-    at = update._begin()
-    assert at == 0
-    assert update._piece(0)["at"] == 4096
-    small.pico.maintenance.send(f"update data 4096 {len(blob) - 4096} 1234\n".encode() + blob[4096:4196])
-    small.pico.run_for(2 * S)
-    assert update._begin() == 4096
-    update.send()
-    update.install()
-    works(small)
-    assert small.ask("status")["package_counter"] == 2
-
-
-def test_bytes_that_were_changed_on_their_way_are_asked_for_again(small: Guard) -> None:
-    blob = signed(bare(small.profile))
-    update = pushing(small, blob)
-    update._begin()
-    small.pico.maintenance.send(b"update data 0 64 1\n" + bytes(64))
-    small.pico.run_for(500 * MS)
-    assert b'"error": %d' % reasons.UPDATE_GARBLED in small.pico.maintenance.data.split(b"\n")[-2]
-    update.send()
-    update.install()
-    works(small)
-
-
-def test_a_host_that_falls_silent_is_given_up(small: Guard) -> None:
-    before = digest_of(small)
-    assert small.ask("update begin 5000 0011223344556677")["error"] == 0
-    small.pico.run_for(31 * S)
-    assert small.pico.relay.closed
-    untouched(small, before)
-    assert small.ask("status")["refusal"] == reasons.UPDATE_SILENT
-
-
-def test_a_step_out_of_order_is_refused(small: Guard) -> None:
-    before = digest_of(small)
-    for words in ("data 0 64 1", "end", "install", "confirm 00112233", "nonsense", "begin", "begin x y", "data 1 2", "end now"):
-        assert small.ask(f"update {words}")["error"] == reasons.UPDATE_ORDER, words
-    untouched(small, before)
-
-
-def test_a_real_package_is_pushed_in_three_seconds(guard: Guard, ct: Profile) -> None:
-    """From the first request to the confirmation, simulated: the CT profile's package."""
-    begin = guard.pico.now_ns
-    push(guard, signed(bare(ct)))
-    took_ms = (guard.pico.now_ns - begin) / MS
-    print(f"pushed, verified, tried and confirmed in {took_ms:.0f} ms")
-    assert guard.ask("status")["package_counter"] == 2
-    assert took_ms <= 3000

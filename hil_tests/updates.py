@@ -92,3 +92,17 @@ def works(guard: Guard) -> None:
 def files(guard: Guard) -> dict[str, bytes]:
     """The files on its flash, as a power cut would leave them."""
     return read_filesystem(guard.pico.flash.content())
+
+
+def digest_of(guard: Guard) -> str:
+    """What runs."""
+    return str(guard.ask("status")["package_digest"])
+
+
+def untouched(guard: Guard, before: str) -> None:
+    """The package of before runs, and the link is guarded by it."""
+    assert digest_of(guard) == before
+    works(guard)
+    frame = bytearray(guard.frame("patient", PATIENT))
+    frame[-2] ^= 1
+    assert guard.send(bytes(frame), 150) == b""
