@@ -162,7 +162,7 @@ def _guard(bridge, maintenance, logbook, watchdog):
             micropython.heap_unlock()
             try:
                 if is_due:
-                    logbook.flush()
+                    logbook.step()
                 else:
                     maintenance.pump()
             finally:  # `main` unlocks the heap once: twice would count as locked, and nothing could be remembered of the crash

@@ -9,7 +9,10 @@ import pytest
 from log_device import IDENTITY, MANY, Device, blank, numbers
 
 from gantryguard.client import log as logs
+from gantryguard.client.device_image import PROGRAM
 from gantryguard.errors import UserError
+from gantryguard.rig.clock import MS
+from gantryguard.rig.flash import TYPICAL
 from gantryguard.signing.development import PACKAGE
 from interposer.core import journal, reasons
 from interposer.core.gate import PASSING
@@ -19,6 +22,8 @@ from interposer.hal.segments import MOST_RECORDS, MOST_SEGMENTS, Segments
 from interposer.places import W_IS_TOLD, W_TOLD_AT, WATCH_WORDS
 from interposer.service.events import BAD_FRAME, BOOT, EVENTS, STATE, UPDATE, VERDICT, Events
 from interposer.service.logbook import AT_ONCE, REST_MS, SILENT_MS, TOLD_MS
+
+MOST_WAIT_MS = 160  # a receive ring takes 178 ms at the CT link's 115,200 baud
 
 # ---- what a device writes
 
@@ -258,6 +263,7 @@ def test_old_segments_that_are_missing_are_told() -> None:
     """A device drops them only where it is full."""
     device = Device()
     for count in range(3):
+        device.segments.begin(count * MOST_RECORDS + 1)
         device.segments.append(blank(count * MOST_RECORDS + 1, MOST_RECORDS))
     whole = device.fetched()
     assert whole.fault == ""
@@ -272,6 +278,8 @@ def test_the_oldest_segment_goes_and_each_is_written_in_turn() -> None:
     device = Device()
     segments = device.segments
     for number in range(MOST_SEGMENTS + 3):
+        assert not segments.has_room(1)
+        segments.begin(number * MOST_RECORDS + 1)
         segments.append(blank(number * MOST_RECORDS + 1, MOST_RECORDS))
     count = (MOST_SEGMENTS + 3) * MOST_RECORDS
     assert device.fetched().fault == ""
@@ -297,3 +305,23 @@ def test_the_wear_of_writing_is_spread_over_the_blocks() -> None:
     assert sum(often) <= 2 * 400
     assert often[0] <= 400 / 8, "the folder's pair of blocks; littlefs moves it before it wears out"
     assert often[2] <= 3, "the records"
+
+
+def test_no_step_of_writing_lasts_longer_than_what_comes_meanwhile_can_wait() -> None:
+    """In a log that is full, whose oldest segment goes three times; however many records are written at once."""
+    device = Device()
+    for number in range(MOST_SEGMENTS):
+        device.segments.begin(number * MOST_RECORDS + 1)
+        device.segments.append(blank(number * MOST_RECORDS + 1, MOST_RECORDS))
+    device.segments.announce(device.segments.last)
+    first, waits_ns = device.segments.first, []
+    while device.segments.first < first + 3 * MOST_RECORDS:
+        device.verdicts(1 + 3 * len(waits_ns) % 8)
+        while device.logbook.unwritten():
+            device.flash.changes.clear()
+            device.logbook.step()
+            erases = sum(change.is_erase for change in device.flash.changes)
+            pages = sum(-(-len(change.data) // PROGRAM) for change in device.flash.changes if not change.is_erase)
+            waits_ns.append(erases * TYPICAL.erase_ns + pages * TYPICAL.page_ns)
+    print(f"{len(waits_ns)} steps, the longest {max(waits_ns) / MS:.0f} ms")
+    assert max(waits_ns) / MS <= MOST_WAIT_MS

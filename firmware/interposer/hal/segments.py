@@ -92,10 +92,12 @@ class Segments:
             file.write(note(self.given, self.boots))
         self.system.rename(NEW, NOTE)
 
+    def has_room(self, count):
+        """Whether so many records fit into the newest segment; else `begin` comes before `append`."""
+        return bool(self.numbers) and self.count + count <= MOST_RECORDS
+
     def append(self, bodies):
         """Write records, all or none: bodies whose numbers follow one another, of which the first may leave some out."""
-        if self.count + len(bodies) > MOST_RECORDS or not self.numbers:
-            self._begin(int.from_bytes(bodies[0][:4], "little"))
         link = self.link
         with self.open_file(_name(self.numbers[-1]), "ab") as file:
             for body in bodies:
@@ -106,8 +108,8 @@ class Segments:
         self.count += len(bodies)
         self.last = int.from_bytes(bodies[-1][:4], "little")
 
-    def _begin(self, first):
-        """A new segment; the oldest goes, where there would be too many."""
+    def begin(self, first):
+        """A new segment, whose records begin with this number; the oldest goes, where there would be too many."""
         while len(self.numbers) >= MOST_SEGMENTS:
             self.system.remove(_name(self.numbers.pop(0)))
         number = self.numbers[-1] + 1 if self.numbers else 0

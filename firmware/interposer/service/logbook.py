@@ -1,7 +1,8 @@
 """Takes what has to be remembered from the ring of events into the audit log, at moments when nothing can come of it.
 
-A flash erase stops the processor for some 45 ms, and a stop must not wait: see `is_at_rest`. Until then events stay in their
-ring; what the ring could not keep is counted, and so is what a reset has cut off (`hal/faults.py` keeps the number over it).
+A flash erase stops the processor for some 45 ms, and a stop must not wait: see `is_at_rest`, and `step`, between two of which
+the link has its turn. Until then events stay in their ring; what the ring could not keep is counted, and so is what a reset has
+cut off (`hal/faults.py` keeps the number over it).
 """
 
 import hashlib
@@ -34,7 +35,8 @@ class Logbook:
         self.bridge = bridge
         self.loaded = loaded
         self.keep_count = keep_count
-        self.done = 0  # events that are written or lost
+        self.done = 0  # events that are written, about to be, or lost
+        self.bodies = []  # of the records that are announced and will be written next
         self.lost = cut_off + segments.given - segments.last
         self.unannounced = cut_off  # of those that are lost, how many a reset would let nobody know of
         self.seen_ms = 0
@@ -45,14 +47,14 @@ class Logbook:
 
     @micropython.native
     def unwritten(self):
-        """How many events wait."""
-        return self.events.logged - self.done
+        """How many events and records wait."""
+        return self.events.logged - self.done + len(self.bodies)
 
     @micropython.native
     def is_due(self, now):
         """Whether something has to be written and may be now; allocates nothing."""
         self._see(now)
-        if self.events.logged == self.done:
+        if not self.unwritten():
             return False
         self.note()
         return self.is_at_rest(now)
@@ -66,7 +68,7 @@ class Logbook:
 
     def note(self):
         """Let a reset find out how much it cuts off; allocates nothing."""
-        self.keep_count(min(self.unwritten() + self.unannounced, MOST_KEPT))
+        self.keep_count(min(self.events.logged - self.done + self.unannounced, MOST_KEPT))
 
     def is_at_rest(self, now):
         """Whether a stop that came now would not matter: the console is quiet, and the gantry says that it rests.
@@ -89,8 +91,23 @@ class Logbook:
         value = bridge.judge.exam.values[slot]
         return quiet_ms >= REST_MS and 0 <= value < 30 and bridge.params[P_REST_VALUES] >> value & 1 == 1
 
-    def flush(self):
-        """Write some of what waits (allocates)."""
+    def step(self):
+        """Announce some of what waits, make room for it, or write it (allocates): at most three erases in a full log."""
+        bodies = self.bodies
+        try:
+            if not bodies:
+                self._announce()
+            elif not self.segments.has_room(len(bodies)):
+                self.segments.begin(int.from_bytes(bodies[0][:4], "little"))
+            else:
+                self.segments.append(bodies)
+                self.lost = self.unannounced = 0
+                self.bodies = []
+        except OSError:
+            self.bodies = []  # the next record says how many are missing; what the guard is for goes on
+        self.note()
+
+    def _announce(self):
         events = self.events
         rows = self._waiting()
         end = rows[-1][EVENT_LOGGED] + 1 if rows else events.logged
@@ -104,14 +121,15 @@ class Logbook:
         self.lost = self.unannounced = lost + len(rows)
         self.done = end
         events.cut()
-        try:
-            self.segments.announce(number + len(bodies) - 1)
-            self.unannounced = lost
-            self.segments.append(bodies)
-            self.lost = self.unannounced = 0
-        except OSError:
-            pass  # the next record says how many are missing; what the guard is for goes on
-        self.note()
+        self.segments.announce(number + len(bodies) - 1)
+        self.unannounced = lost
+        self.bodies = bodies
+
+    def flush(self):
+        """Write some of what waits, to the end."""
+        self.step()
+        while self.bodies:
+            self.step()
 
     def flush_all(self):
         """Write everything: a reset that is wanted comes next."""
