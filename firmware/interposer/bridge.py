@@ -1,7 +1,7 @@
 """Carries frames from the console to the gantry as the gate decides, and the gantry's bytes back.
 
-One instance owns both ports, the relay and the lamps. What usually happens to bytes is in `carry.py`; here is the rest.
-Nothing allocates after construction.
+One instance owns both ports, the relay and the lamps. What usually happens to bytes is in `carry.py`; here is the rest, in one
+file because all of it is the state of one object. Nothing allocates after construction.
 """
 
 from array import array
