@@ -14,6 +14,7 @@ from gantryguard.rig.spread import Spread
 
 FRAMES = 30
 MANY_FRAMES = 60
+BUSY_FRAMES = 160
 RATES = (9_600, 115_200, 921_600, 3_000_000)
 MOST_VERDICT_US, MOST_SEND_US = 250, 30
 
@@ -48,6 +49,16 @@ def test_a_verdict_comes_within_a_quarter_of_a_millisecond(micropython_uf2: Path
     assert result.first_byte_out_us is not None
     assert result.verdict_us.p99 <= MOST_VERDICT_US
     assert result.first_byte_out_us.p99 <= result.verdict_us.p99 + MOST_SEND_US
+
+
+@pytest.mark.parametrize("baud", [9_600, 115_200, 460_800])
+def test_so_it_does_where_both_lines_are_busy(micropython_uf2: Path, ct: Profile, baud: int) -> None:
+    """The gantry's frames, and whatever else the guard has to do, wait for the end of the console's."""
+    result = measure(guard_at(ct, micropython_uf2, baud), ct, baud, BUSY_FRAMES, is_spaced=False)
+    print(result)
+    assert (result.lost, result.frames) == (0, BUSY_FRAMES)
+    assert result.verdict_us is not None
+    assert result.verdict_us.p99 <= MOST_VERDICT_US
 
 
 @pytest.mark.timeout(3600)

@@ -79,7 +79,7 @@ from interposer.service.events import EVENT_EXTRA, EVENT_KIND, EVENT_REASON, LAS
 AT_ONCE = const(4)  # frames, then the other direction has a turn
 TURN_US = const(50000)  # of carrying frame after frame, then somebody else has a turn
 EASY_US = const(25000)  # or so much earlier, where he is not in the way of the console's frame:
-FREE_US = const(600)  # it ends so much later
+FREE_US = const(600)  # it ends so much later: nearly all turns of his end before
 EARLY_US = const(50)  # what can be done ahead of a frame is not begun where its end is nearer than this
 PATIENT_BYTES = const(32)  # of the gantry's may wait until a frame of the console has ended
 LEAST_REST_US = const(20)  # shorter pauses are spent awake
@@ -246,9 +246,12 @@ def to_come(block: ptr32) -> int:
 
 @micropython.viper
 def is_ending(block: ptr32, near: int) -> int:
-    """1 where a frame of the console is so near to its end that the gantry's bytes can wait for it, else 0."""
-    missing = int(to_come(block))
-    if not missing or missing > near:
+    """1 where a frame of the console has ended, or will so soon that the gantry's bytes can wait for it, else 0."""
+    deframer = ptr32(block[K_FORWARD_FRAMES])
+    state = ptr32(deframer[E_STATE])
+    if state[D_LENGTH] or state[D_COUNT] < ptr32(deframer[E_FRAMING])[F_MIN]:
+        return 0
+    if state[D_MISSING] - int(unread(ptr32(block[K_FORWARD]))) > near:
         return 0
     return 1 if int(unread(ptr32(block[K_BACKWARD]))) <= PATIENT_BYTES else 0
 
@@ -316,7 +319,9 @@ def carry(block: ptr32, now: int, order: int, near: int) -> int:
         if wanted == SOME:
             if int(note_lost(block)):
                 return carried
-            if not int(is_ending(block, near)):
+            if int(is_ending(block, near)):
+                begin_early(block)
+            else:
                 watch[W_BACK] += int(carry_backward(block, at, 0))
             found = int(carry_forward(block, at, order))
             if found > CARRIED:
@@ -325,7 +330,9 @@ def carry(block: ptr32, now: int, order: int, near: int) -> int:
                 carried = CARRIED
         wanted = int(look(block, at))
         if wanted != SOME:
-            if wanted < REST or (clock[0] - spoken > EASY_US and int(to_come(block)) * watch[W_BYTE_US] > FREE_US):
+            if wanted < REST:
+                return carried
+            if clock[0] - spoken > EASY_US and (int(to_come(block)) - 1) * watch[W_BYTE_US] > FREE_US:  # one is under way
                 return carried
             if wanted * watch[W_BYTE_US] > EARLY_US:
                 begin_early(block)
