@@ -47,6 +47,7 @@ def test_every_command_and_option_has_help(path: tuple[str, ...]) -> None:
     ("arguments", "code", "words"),
     [
         (["nothing"], 2, "No such command"),
+        (["keys"], 2, "No command was given"),
         (["demo", "--bogus"], 2, "No such option"),
         (["bench", "console"], 2, "--port"),
         (["bench", "console", "--port", "/nowhere", "--exams", "0"], 2, "exams"),

@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> int:
     except UserError as error:
         return _fail(str(error), error.exit_code)
     except TyperException as error:
-        message = error.format_message().rstrip(".")
+        message = error.format_message().rstrip(".") or "No command was given"
         return _fail(f"{message}. Remedy: Add --help to see what this command takes.", 2)
     except Exit as stop:
         return stop.exit_code
