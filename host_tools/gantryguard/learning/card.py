@@ -103,8 +103,8 @@ trial's doses spread over a factor of four, three times the current is often nor
 - Slim patients (CS3): the ceiling finds more of a technique for 110 kg on 50 kg than the guard. Not because it may spend its
   false alarms on them alone: with no objective and no patient group above 0.3 % it loses half a point of the class. Boosted
   trees on the device's own inputs come nearer, too, but need half as many false alarms again.
-- A commissioned site whose level is badly estimated from 60 exams of an objective may have one normal scan in fifty of that
-  objective held for its dose: commission with more.
+- A commissioned site whose level is badly estimated from 60 exams of an objective holds more of that objective's
+  normal scans for their dose: commission with more.
 - Anomalies of the test are of the kinds that the second network has learnt from. What is of no such kind is left to the
   limits, the ranges and the autoencoder.
 - Sequences (replay, order, repetition) are the business of the guard's rules, not of this detector.
