@@ -33,6 +33,7 @@ SEARCH = 3  # times as many normals are looked through for unusual patients
 GROSS = 3  # grades up to this one must be found
 LEVEL_ERROR = 0.03 * OCTAVES_PER_E  # of a site's level found from about 60 exams, in octaves
 LOCALISER_SHARE = 0.1
+SURELY_HIGH = 0.0005  # of a site's normals above a dose that its range holds for sure, whose end is a little lower
 # Fields that no output accuses, and the one that then stands for them.
 INSTEAD = {"rotations": "ma", "pregnant": "scan_length_mm"}
 # What no range tells and little sets apart from practice counts more; what practice is full of counts less.
@@ -151,7 +152,7 @@ def _out_of_range(placed: Placed, scanner: Scanner) -> Flags:
     commands = ranges.sized(placed.commands)
     for name, code in OBJECTIVES.items():
         here = np.flatnonzero(commands["objective"] == code)
-        usual, spread = ranges.generated().dose[name].usual, residuals(name)
+        usual, spread = ranges.generated().dose[name].usual, residuals(name, SURELY_HIGH)
         ratio = ranges.dose_ratio(commands.take(here), name, tables_of.tables(), scanner) / usual
         with np.errstate(divide="ignore"):
             logs = np.log(ratio) - placed.level[here] / OCTAVES_PER_E

@@ -72,7 +72,7 @@ def _trunks(size: int, share: float, *, known: bool) -> dict[int, float]:
 
 FREE_BUDGET = Budget(0.00003, 0.00003)
 SHIPPED = Budget(0.0008, 0.0015, _trunks(LARGE, 0.0014, known=False) | _trunks(SLIM, 0.0018, known=False))
-COMMISSIONED = Budget(0.0002, 0.0005, _trunks(LARGE, 0.0014, known=True) | _trunks(SLIM, 0.0028, known=True))
+COMMISSIONED = Budget(0.0002, 0.0005, _trunks(LARGE, 0.0017, known=True) | _trunks(SLIM, 0.002, known=True))
 
 
 @dataclass(frozen=True)
