@@ -18,7 +18,19 @@ from gantryguard.clinic.commands import Commands
 from gantryguard.clinic.generator import generate
 from gantryguard.clinic.scanner import reference_scanner
 from gantryguard.errors import UserError
-from gantryguard.learning import artefacts, evaluate, features, lessons, onnx_graph, ranges, reference, train, trial
+from gantryguard.learning import (
+    artefacts,
+    evaluate,
+    features,
+    lessons,
+    onnx_graph,
+    ranges,
+    readings,
+    reference,
+    sources,
+    train,
+    trial,
+)
 from gantryguard.learning.pipeline import Pipeline, nets_of
 from gantryguard.profiles.nets import TrainedLayer, TrainedNet
 from gantryguard.profiles.package import build, compile_profile
@@ -94,7 +106,7 @@ def test_ranges_hold_nearly_all_normals_of_other_seeds(folder: Path) -> None:
     for name in schema.OBJECTIVES:
         commands = generate(4000, scanner=reference_scanner(), seed=3, objectives=(name,), localiser_share=0)
         matrix = profile.matrix_from(commands.columns)
-        profile.evaluate(matrix, train.COMMAND)
+        profile.evaluate(matrix, readings.COMMAND)
         found = ranges.generated()
         ratio = ranges.dose_ratio(commands, name, objectives.tables(), reference_scanner()) / found.dose[name].middle
         octaves = matrix[:, profile.slot("log_dose_excess")] / 1024
@@ -107,7 +119,7 @@ def test_an_excess_beyond_the_range_is_an_error_of_its_own_size(folder: Path) ->
     profile = Profile.load(folder)
     commands = generate(200, scanner=reference_scanner(), seed=3, objectives=("abdomen_pelvis",), localiser_share=0)
     matrix = profile.matrix_from(commands.replace(ma=commands["ma"] * 12).columns)
-    profile.evaluate(matrix, train.COMMAND)
+    profile.evaluate(matrix, readings.COMMAND)
     np.testing.assert_array_equal(matrix[:, profile.slot("dose_error")], matrix[:, profile.slot("log_dose_excess")])
     assert (matrix[:, profile.slot("dose_error")] > 1024).all()
 
@@ -123,33 +135,39 @@ def test_the_second_network_passes_on_what_it_mends_and_accuses_the_same_fields(
 
 
 def test_a_known_site_is_seen_as_its_own_package_sees_it(folder: Path) -> None:
-    """What training makes of a value vector is what the commissioned package says, but for rounding."""
+    """What training makes of a command is what the commissioned package says, but for rounding: dose, pitch and group."""
     name, octaves = "chest", 0.8
     commands = generate(2000, scanner=reference_scanner(), seed=4, objectives=(name,), localiser_share=0)
-    general = Profile.load(folder)
-    taught = train.gathered(general, list(compile_profile(folder).networks), commands, np.full(len(commands), octaves))[1]
+    commands = commands.replace(pitch=commands["pitch"] + np.arange(2000) % 3 * 0.01)
+    networks = list(compile_profile(folder).networks)
+    taught = readings.Guards.of(folder).read(networks, commands, np.full(len(commands), octaves))[1]
     found = ranges.generated()
     level = replace(found.dose[name], usual=found.dose[name].usual * 2**octaves)
-    own = replace(found, dose={**found.dose, name: level}, known=frozenset([name]))
-    (folder / "features.toml").write_text(features.render(objectives.tables(), own), encoding="utf-8")
-    try:
-        told = train.gathered(Profile.load(folder), list(compile_profile(folder).networks), commands)[1]
-    finally:
-        (folder / "features.toml").write_text(features.render(objectives.tables()), encoding="utf-8")
+    here = frozenset([name])
+    with sources.rendered(folder, replace(found, dose={**found.dose, name: level}, known=here, exact=here)) as own:
+        told = readings.gathered(Profile.load(own), networks, commands)[1]
     assert np.array_equal(taught.groups, told.groups)
     assert np.abs(taught.inputs.astype(int) - told.inputs.astype(int)).max() <= 1
+    odd = [quantity.name for quantity in networks[1].inputs].index("n_odd_pitch")
+    assert set(taught.inputs[:, odd].tolist()) == {0, 127}
 
 
 def test_a_site_is_known_by_objective(folder: Path) -> None:
     groups = len(schema.OBJECTIVES) * features.SIZES
     commands = generate(3000, scanner=reference_scanner(), seed=4)
-    networks = list(compile_profile(folder).networks)
-    plain, known = (train.gathered(Profile.load(folder), networks, commands, level)[1] for level in (None, np.zeros(3000)))
+    guards, networks = readings.Guards.of(folder), list(compile_profile(folder).networks)
+    plain, known = (guards.read(networks, commands, level)[1] for level in (None, np.zeros(3000)))
     turns = commands["scan_mode"] != schema.LOCALISER
     assert set((known.groups - plain.groups)[turns]) == {groups}
     assert not known.groups[~turns].any()
     assert plain.groups.max() <= groups
     assert known.groups.max() < features.SCAN_GROUPS
+
+
+def test_pitches_are_exact_where_there_are_any() -> None:
+    helical = features.helical_objectives(objectives.tables())
+    assert {"chest", "head", "ccta"} <= helical
+    assert not helical & {"calcium_score", "perfusion", "paed_head"}
 
 
 # ---- training
@@ -177,21 +195,23 @@ def test_thresholds_hold_the_budget_on_what_they_were_set_by() -> None:
     assert train.threshold_of(scores, 0.001, 1.1) == int(threshold * 1.1)
 
 
-def test_a_group_may_cost_or_be_worth_more_than_the_common_threshold() -> None:
-    budget = train.Budget(0.001, 0.01, 0.05, frozenset([3]))
+def test_a_group_may_cost_more_than_the_common_threshold_or_have_a_share_of_its_own() -> None:
+    budget = train.Budget(0.001, 0.01, {3: 0.05})
     scores = np.arange(10_000, dtype=np.int64)
     assert budget.bound(1, 9_950.0, scores, 1.0) == 9_950
     assert budget.bound(1, 9_000.0, scores, 1.0) == 9_899
     assert budget.bound(3, 9_950.0, scores, 1.0) == 9_499
+    assert budget.bound(3, 9_000.0, scores, 1.0) == 9_499
     assert budget.bound(3, 9_950.0, scores[:10], 1.0) == 9_950
 
 
-def test_the_generous_groups_are_trunks_of_slim_adults_and_large_patients() -> None:
-    groups = features.unusual_trunk_groups(objectives.tables())
+def test_groups_with_a_share_of_their_own_are_trunks_of_slim_adults_and_large_patients() -> None:
+    groups = {**train.SHIPPED.own, **train.COMMISSIONED.own}
     count = len(schema.OBJECTIVES)
     names = {code: name for name, code in schema.OBJECTIVES.items()}
-    assert {(group - 1) // count % features.SIZES for group in groups} == {1, 2}
+    assert {(group - 1) // count % features.SIZES for group in groups} == {features.LARGE, features.SLIM}
     assert max(groups) < features.SCAN_GROUPS
+    assert not set(train.SHIPPED.own) & set(train.COMMISSIONED.own)
     told = {names[(group - 1) % count + 1] for group in groups}
     assert {"chest", "ctpa", "abdomen_pelvis", "cap"} <= told
     assert not told & {"head", "extremity", "sinus"}
@@ -219,10 +239,10 @@ def test_pipeline_equals_the_judge_of_the_device(profile: Profile) -> None:
     pipeline = Pipeline(profile)
     raw = profile.matrix_from(commands.columns)
     evaluated = raw.copy()
-    profile.evaluate(evaluated, train.COMMAND)
+    profile.evaluate(evaluated, readings.COMMAND)
     result = pipeline.assess(evaluated)
     judge = Judge(profile.package, core.layers)
-    index = profile.command(train.COMMAND)
+    index = profile.command(readings.COMMAND)
     for row in range(len(commands)):
         if np.abs(raw[row]).max() >= 1 << 30:
             continue
@@ -339,7 +359,7 @@ def test_the_committed_detector_meets_its_aims(committed: Profile) -> None:
 def test_the_committed_detector_fits_the_device(committed: Profile) -> None:
     nets = nets_of(committed)
     assert sum(net.macs for net in nets) <= 5100
-    assert committed.program(train.COMMAND)[1] <= 250  # rows evaluated for a command
+    assert committed.program(readings.COMMAND)[1] <= 250  # rows evaluated for a command
 
 
 def test_the_right_field_is_blamed(committed: Profile) -> None:

@@ -87,7 +87,7 @@ def test_outputs_learn_to_accuse_by_the_odds() -> None:
         values = layer.forward(values, layer.steps())
     assert values.shape == (len(rows), 3)
     for high, expected in ((True, 0.9), (False, 0.2)):
-        odds = np.median(values[(rows[:, 0] > 80) if high else (rows[:, 0] < 48), 2]) / mlp.ODDS_STEPS
+        odds = (np.median(values[(rows[:, 0] > 80) if high else (rows[:, 0] < 48), 2]) - mlp.EVEN) / mlp.ODDS_STEPS
         assert 1 / (1 + np.exp(-odds)) == pytest.approx(expected, abs=0.08)
 
 

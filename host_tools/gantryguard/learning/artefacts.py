@@ -7,22 +7,17 @@ The same sources give the same bytes. `check` rebuilds everything but the networ
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from gantryguard import paths
-from gantryguard.clinic import objectives
 from gantryguard.clinic.anomalies import make_anomalies
 from gantryguard.clinic.commands import Commands
 from gantryguard.clinic.generator import generate
 from gantryguard.clinic.scanner import reference_scanner
 from gantryguard.errors import UserError
-from gantryguard.learning import card, evaluate, features, onnx_graph, provenance, reference, train
+from gantryguard.learning import card, evaluate, onnx_graph, provenance, reference, sources, train
 from gantryguard.learning.mlp import Say
 from gantryguard.learning.pipeline import PackedNet, Pipeline, nets_of
 from gantryguard.learning.trial import Sample
@@ -33,7 +28,7 @@ from gantryguard.signing import development
 
 CT = paths.MODELS / "ct"
 SEED = 1
-FEATURES, PACKAGE, GOLDEN, CARD = "features.toml", "package.bin", "golden.json", "MODEL_CARD.md"
+PACKAGE, GOLDEN, CARD = "package.bin", "golden.json", "MODEL_CARD.md"
 TRAINING = "training.json"
 GOLDEN_ROWS = 300  # of each network; thousands more follow from the seed (`golden_inputs`)
 
@@ -52,28 +47,17 @@ def contents(
     as they are.
     """
     recipe = recipe or train.Recipe()
-    with _sources(folder) as work:
+    with sources.rendered(folder) as work:
         origin = provenance.fingerprint(work, seed)
         nets = train.train_profile(work, seed, say, recipe) if trained is None else trained
         package = development.sign(build(work, nets))
-        text = (work / FEATURES).read_bytes()
+        text = (work / sources.FEATURES).read_bytes()
     profile = Profile(package)
-    files = {FEATURES: text, TRAINING: origin, PACKAGE: package}
+    files = {sources.FEATURES: text, TRAINING: origin, PACKAGE: package}
     files |= {f"{net.name}.onnx": onnx_graph.export(net) for net in nets}
     files[GOLDEN] = golden(Pipeline(profile), seed)
     files[CARD] = card.render(nets, evaluate.evaluate(profile, sample), recipe, len(package), seed).encode()
     return files
-
-
-@contextmanager
-def _sources(folder: Path) -> Iterator[Path]:
-    """A copy of the profile's sources with its features rendered anew."""
-    with tempfile.TemporaryDirectory() as place:
-        work = Path(place)
-        for source in sorted(folder.glob("*.toml")):
-            shutil.copy(source, work)
-        (work / FEATURES).write_text(features.render(objectives.tables()), encoding="utf-8")
-        yield work
 
 
 def write(folder: Path = CT, seed: int = SEED, say: Say | None = None) -> list[str]:
@@ -86,7 +70,7 @@ def write(folder: Path = CT, seed: int = SEED, say: Say | None = None) -> list[s
 
 def _up_to_date(folder: Path, seed: int) -> list[TrainedNet] | None:
     """The committed networks, or None where they have to be trained."""
-    with _sources(folder) as work:
+    with sources.rendered(folder) as work:
         known = _same(folder / TRAINING, provenance.fingerprint(work, seed))
     try:
         return nets_of(Profile((folder / PACKAGE).read_bytes())) if known else None

@@ -35,7 +35,7 @@ EXPECTED_OUTSIDE = 0.005  # of one site's exams outside the range that patients 
 TAIL, TAIL_SLACK = 0.002, 1.04
 RARE, DOUBT_OF_RARE = 0.01, 0.84  # the 99th percentile, as high as the exams leave it possible (one-sided 80 %)
 SITES, SITE_SEED, ROWS = 200, 3_000_000, 40_000
-LOW_SHARE, HIGH_SHARE = 0.0001, 0.00025  # of a site's normals below and above the range
+LOW_SHARE, HIGH_SHARE = 0.00002, 0.0007  # of a site's normals below and above the range
 DOUBT = 2.0  # standard errors of the site's level that the range is widened by
 MEDIAN_ERROR = 1.2533  # standard error of a median, in standard deviations over sqrt(n)
 WIDEST = 1.3  # a site whose patients spread this much more than expected gets a range that much wider, no more
@@ -198,8 +198,8 @@ class Residuals:
 
 
 @cache
-def residuals(name: str) -> Residuals:
-    """The spread within a site, from generated sites."""
+def residuals(name: str, high_share: float = HIGH_SHARE) -> Residuals:
+    """The spread within a site, from generated sites; `high_share`: of its normals above the range."""
     sites = range(SITE_SEED, SITE_SEED + SITES)
     seed = SITE_SEED + schema.OBJECTIVES[name]
     commands, place = generate_at_sites(ROWS, scanner=reference_scanner(), seed=seed, sites=sites, objectives=(name,))
@@ -208,6 +208,6 @@ def residuals(name: str) -> Residuals:
         here = place == site
         logs[here] -= np.median(logs[here])
     ranked = np.sort(logs)
-    low, high = int(len(ranked) * LOW_SHARE), int(len(ranked) * HIGH_SHARE)
+    low, high = int(len(ranked) * LOW_SHARE), int(len(ranked) * high_share)
     quartiles = float(np.subtract(*np.percentile(logs, [75, 25])))
     return Residuals(float(ranked[low]), float(ranked[-1 - high]), quartiles, float(np.std(logs)))

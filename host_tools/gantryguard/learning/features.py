@@ -49,7 +49,8 @@ class Feature(NamedTuple):
 SLIM_CM = 27.0  # diameter: about 62 kg at 1.60 m; a technique for the average patient is an overdose for them
 GROWN_Y = 18.0  # children are no slim adults
 LARGE_CM = 33.5  # diameter: about 105 kg at 1.75 m; their scans are at the limits of tube and generator
-SIZES = 3  # groups of patients that have thresholds of their own
+SIZES = 3  # groups of patients that have thresholds of their own: the others, large and slim ones
+LARGE, SLIM = 1, 2
 HIGHEST_INPUT = 127
 SCAN_GROUPS = 1 + 2 * SIZES * len(OBJECTIVES)
 DOSE_STEPS, SPAN_STEPS = 40, 40  # per octave
@@ -131,11 +132,18 @@ NETWORKS: tuple[Declared, ...] = (
 )
 
 
-def unusual_trunk_groups(tables: Tables) -> frozenset[int]:
-    """The threshold groups of trunks of slim adults and large patients: a usual dose is an overdose, or ruins the image."""
-    usual, count = ranges_of.usual_protocols(tables), len(OBJECTIVES)
-    codes = [code for name, code in OBJECTIVES.items() if ranges_of.is_trunk(usual[name])]
-    return frozenset((SIZES * known + size) * count + code for known in (0, 1) for size in range(1, SIZES) for code in codes)
+def trunk_groups(tables: Tables, size: int, *, known: bool) -> tuple[int, ...]:
+    """The threshold groups of trunks of large patients (`size` 1) or slim adults (2), at a known site or an unknown one.
+
+    For them a usual dose is an overdose, or ruins the image.
+    """
+    usual, first = ranges_of.usual_protocols(tables), (SIZES * known + size) * len(OBJECTIVES)
+    return tuple(first + code for name, code in OBJECTIVES.items() if ranges_of.is_trunk(usual[name]))
+
+
+def helical_objectives(tables: Tables) -> frozenset[str]:
+    """Objectives with a protocol that has a pitch at all."""
+    return frozenset(row.objective for row in tables.protocols.values() if row.mode == "helical")
 
 
 def render(tables: Tables, ranges: Ranges | None = None, scanner: Scanner | None = None) -> str:
@@ -314,7 +322,7 @@ def _context(tables: Tables, ranges: Ranges, scanner: Scanner) -> list[str]:
         *_odd(tables, ranges, "rotation_s"),
         text.activation("n_site_is_known", known, "where the usual dose is that of this site"),
         text.flag("n_pregnant", "is_pregnant"),
-        text.feature(network_text.SOUND, {"log_size_cm": 0}, 0, "what an accusing output says where nothing is wrong"),
+        text.feature(network_text.SOUND, {"log_size_cm": 0}, 0, "what an accusing output says where nothing looks wrong"),
         text.feature("n_size", {"log_size_cm": 48}, -159.5, "10 to 50 cm at 0 to 111"),
         text.feature(
             "n_weight",

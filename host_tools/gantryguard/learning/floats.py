@@ -13,12 +13,12 @@ from gantryguard.clinic.commands import Commands
 from gantryguard.learning import mlp, train
 from gantryguard.learning.evaluate import Outcome
 from gantryguard.learning.pipeline import Pipeline
+from gantryguard.learning.readings import Guards, Table
 from gantryguard.learning.reference import ERROR_CAP
 from gantryguard.learning.stats import Flags
 from gantryguard.learning.trial import Trial
 from gantryguard.profiles.nets import TrainedNet
 from gantryguard.profiles.package import compile_profile
-from gantryguard.profiles.profile import Profile
 
 Real = NDArray[np.float64]
 
@@ -42,26 +42,25 @@ class FloatDetector:
     """The detector of a profile with real numbers in its networks; thresholds from the same normals and budgets."""
 
     def __init__(self, folder: Path, nets: Sequence[TrainedNet], seed: int, recipe: train.Recipe, say: mlp.Say) -> None:
-        self.profile = Profile.load(folder)
+        self.guards = Guards.of(folder)
         self.networks = list(compile_profile(folder).networks)
         self.nets = nets
         self.layers = train.train_layers(folder, seed, say, recipe)
-        held = list(train.held_out(self.profile, self.networks, seed + train.CALIBRATION_SEED, recipe.held_out))
+        held = list(train.held_out(self.guards, self.networks, seed + train.CALIBRATION_SEED, recipe.held_out))
         self.thresholds = [self._thresholds(index, held, recipe) for index in range(len(nets))]
 
-    def _scores(self, index: int, table: train.Table) -> Real:
+    def _scores(self, index: int, table: Table) -> Real:
         outputs = infer(self.layers[index], table.inputs.astype(np.float64))
         return score(self.nets[index], table.targets.astype(np.float64), outputs)
 
     def _thresholds(self, index: int, held: list[train.Held], recipe: train.Recipe) -> Real:
-        net = self.nets[index]
         scores = [self._scores(index, piece.tables[index]) for piece in held]
-        return train.thresholds(scores, held, index, len(net.thresholds), recipe.budget(net.name), recipe.margin)
+        return train.thresholds(scores, held, index, self.networks[index], recipe)
 
     def alarms(self, commands: Commands) -> Flags:
         """Which commands are held or blocked, (n,)."""
-        alarm = train.alarms(Pipeline(self.profile), commands)
-        for index, table in enumerate(train.gathered(self.profile, self.networks, commands)):
+        alarm = train.alarms(Pipeline(self.guards.shipped), commands)
+        for index, table in enumerate(self.guards.read(self.networks, commands)):
             alarm |= self._scores(index, table) > self.thresholds[index][table.groups]
         return alarm
 

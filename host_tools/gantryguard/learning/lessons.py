@@ -13,12 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gantryguard.clinic import objectives as tables_of
 from gantryguard.clinic import patients
 from gantryguard.clinic.anomalies import make_anomalies
 from gantryguard.clinic.commands import Commands
 from gantryguard.clinic.generator import generate, generate_at_sites, site_effect
 from gantryguard.clinic.scanner import Scanner
 from gantryguard.clinic.schema import LOCALISER, OBJECTIVES
+from gantryguard.learning import ranges
+from gantryguard.learning.commission import residuals
 from gantryguard.learning.features import GROWN_Y, LARGE_CM, SLIM_CM
 from gantryguard.learning.ranges import OCTAVES_PER_E
 from gantryguard.learning.spoil import spoil
@@ -30,17 +33,31 @@ SEARCH = 3  # times as many normals are looked through for unusual patients
 GROSS = 3  # grades up to this one must be found
 LEVEL_ERROR = 0.03 * OCTAVES_PER_E  # of a site's level found from about 60 exams, in octaves
 LOCALISER_SHARE = 0.1
+SURELY_HIGH = 0.0005  # of a site's normals above a dose that its range holds for sure, whose end is a little lower
 # Fields that no output accuses, and the one that then stands for them.
 INSTEAD = {"rotations": "ma", "pregnant": "scan_length_mm"}
+# What no range tells and little sets apart from practice counts more; what practice is full of counts less.
+EMPHASIS = {
+    "obese_technique_on_slim": 4.0,
+    "pelvis_in_embolism_scan": 4.0,
+    "obese_clipped": 2.0,
+    "kvp_100_to_120": 2.0,
+    "kvp_120_to_140": 2.0,
+    "pitch_halved": 2.0,
+    "rotation_doubled": 2.0,
+    "length_plus_25": 0.5,
+    "current_plus_20": 0.25,
+    "off_centre": 0.25,
+}
 
 
 @dataclass(frozen=True)
 class Amounts:
     """How many normals, anomalies of every kind, and blindly spoilt scans."""
 
-    normals: int = 200_000
-    per_kind: int = 4_000
-    blind: int = 4_000
+    normals: int = 300_000
+    per_kind: int = 10_000
+    blind: int = 6_000
 
 
 @dataclass(frozen=True)
@@ -63,6 +80,8 @@ class Lesson:
     meant: Commands
     accused: Flags
     is_gross: Flags  # of grades 1 to 3
+    emphasis: Real  # weight of each, (n,)
+    out_of_range: Flags  # whose dose the range of their own site holds anyway
 
     def is_normal(self) -> Flags:
         """Where nothing is wrong, (n,)."""
@@ -117,7 +136,25 @@ def lesson(amounts: Amounts, scanner: Scanner, seed: int, fields: Sequence[str])
     meant = Commands.concat([good.commands, sources.commands.take(made.origin), clean.commands])
     labels = np.concatenate(accused)
     gross = np.zeros(len(labels), dtype=np.bool_)
-    gross[len(good.commands) : len(good.commands) + len(made.grades)] = made.grades <= GROSS
+    emphasis = np.ones(len(labels))
+    anomalies = slice(len(good.commands), len(good.commands) + len(made.grades))
+    gross[anomalies] = made.grades <= GROSS
+    emphasis[anomalies] = [EMPHASIS.get(name, 1.0) for name in made.names]
     is_scan = seen.commands["scan_mode"] != LOCALISER
     keep = np.where(np.arange(len(labels)) < len(good.commands), True, labels.any(axis=1) & is_scan)
-    return Lesson(seen.take(keep), meant.take(keep), labels[keep], gross[keep])
+    seen = seen.take(keep)
+    return Lesson(seen, meant.take(keep), labels[keep], gross[keep], emphasis[keep], _out_of_range(seen, scanner))
+
+
+def _out_of_range(placed: Placed, scanner: Scanner) -> Flags:
+    """Whose dose lies outside what the patients of its own site explain, (n,)."""
+    found = np.zeros(len(placed.level), dtype=np.bool_)
+    commands = ranges.sized(placed.commands)
+    for name, code in OBJECTIVES.items():
+        here = np.flatnonzero(commands["objective"] == code)
+        usual, spread = ranges.generated().dose[name].usual, residuals(name, SURELY_HIGH)
+        ratio = ranges.dose_ratio(commands.take(here), name, tables_of.tables(), scanner) / usual
+        with np.errstate(divide="ignore"):
+            logs = np.log(ratio) - placed.level[here] / OCTAVES_PER_E
+        found[here] = (logs < spread.low) | (logs > spread.high)
+    return found

@@ -37,7 +37,8 @@ TINY = 2.0**-20
 ODDS_STEPS = 16  # an accusing output's unit: this many steps multiply the odds by e
 SURE = 4095  # sixteenths of a step: beyond it the probability does not change
 ACCUSED = 64.0  # an accusation that is wrong for sure counts as an error of so many steps
-CHANCE = np.rint(1024 / (1 + np.exp(np.arange(SURE, -SURE - 1, -1) / (16 * ODDS_STEPS)))) / 1024  # the same on any computer
+EVEN = 32  # an accusing output where the odds are even: what is less likely than not must not all be rectified to 0
+CHANCE = np.rint(1024 / (1 + np.exp((np.arange(SURE, -SURE - 1, -1) / 16 + EVEN) / ODDS_STEPS))) / 1024  # as on any computer
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def fit(
 
     `importance` (n_out,): weight of each target's error, rounded to sixteenths; `emphasis` (n,) the same for rows. `corrupt`
     spoils each batch of inputs (the targets stay), so that the network learns to mend. `accused` (n, k): truths that k
-    further outputs learn to tell, as logarithms of the odds, 0 being even (logistic loss).
+    further outputs learn to tell, as logarithms of the odds, EVEN being even (logistic loss).
     `say(done 0..1, text)` is told of progress.
     Raises ValueError for values or a batch outside what keeps sums exact.
     """

@@ -20,7 +20,7 @@ from gantryguard import paths
 from gantryguard.clinic.anomalies import make_anomalies
 from gantryguard.clinic.generator import generate
 from gantryguard.clinic.scanner import reference_scanner
-from gantryguard.learning import train
+from gantryguard.learning import readings, train
 from gantryguard.learning.pipeline import Pipeline
 from gantryguard.profiles.package import compile_profile
 from gantryguard.profiles.profile import Profile
@@ -53,7 +53,7 @@ def data_digest(folder: Path, seed: int) -> str:
     anomalies = make_anomalies(normals, seed + 1, scanner=scanner, per_kind=PER_KIND).commands
     hashed = hashlib.sha256()
     for commands in (normals, anomalies):
-        for table in train.gathered(profile, list(compile_profile(folder).networks), commands):
+        for table in readings.gathered(profile, list(compile_profile(folder).networks), commands):
             for array in (table.inputs, table.targets, table.groups):
                 hashed.update(np.ascontiguousarray(array).tobytes())
         hashed.update(train.alarms(Pipeline(profile), commands).tobytes())

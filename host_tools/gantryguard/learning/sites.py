@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from gantryguard.clinic import objectives as tables_of
 from gantryguard.clinic.anomalies import make_anomalies
 from gantryguard.clinic.commands import Commands
 from gantryguard.clinic.generator import generate_at_sites
 from gantryguard.clinic.scanner import Scanner, reference_scanner
 from gantryguard.clinic.schema import LOCALISER, OBJECTIVES
 from gantryguard.errors import UserError
-from gantryguard.learning import features
+from gantryguard.learning import sources
 from gantryguard.learning import trial as trials
 from gantryguard.learning.commission import Commissioned, commission
 from gantryguard.learning.pipeline import Pipeline
@@ -41,14 +38,8 @@ def commissioned(folder: Path, nets: Sequence[TrainedNet], site: Commissioned) -
 
 def package_for(folder: Path, nets: Sequence[TrainedNet], ranges: Ranges, scanner: Scanner | None = None) -> bytes:
     """The package of a profile folder with these ranges, and this scanner, instead of its own."""
-    with tempfile.TemporaryDirectory() as place:
-        for source in sorted(folder.glob("*.toml")):
-            shutil.copy(source, place)
-        if scanner:
-            (Path(place) / "scanner.toml").write_text(scanner.to_toml(), encoding="utf-8")
-        text = features.render(tables_of.tables(), ranges, scanner)
-        (Path(place) / "features.toml").write_text(text, encoding="utf-8")
-        return build(Path(place), nets)
+    with sources.rendered(folder, ranges, scanner) as work:
+        return build(work, nets)
 
 
 def alarms_per_day(profile: Profile, exams: Commands, per_day: float) -> tuple[float, float, float]:
@@ -81,8 +72,8 @@ def commissioned_trials(folder: Path, nets: Sequence[TrainedNet], count: int) ->
         except UserError:
             refused += 1
             continue
-        normals, sources = scans_of(site, TESTED, site + 50), scans_of(site, TESTED, site + 90)
-        made = make_anomalies(sources, site, per_kind=PER_KIND)
+        normals, before = scans_of(site, TESTED, site + 50), scans_of(site, TESTED, site + 90)
+        made = make_anomalies(before, site, per_kind=PER_KIND)
         places = np.full(len(normals), site), np.full(len(made.commands), site)
-        pairs.append((Profile(package_for(folder, nets, own)), Trial(normals, places[0], made, places[1], sources)))
+        pairs.append((Profile(package_for(folder, nets, own)), Trial(normals, places[0], made, places[1], before)))
     return pairs, refused

@@ -5,12 +5,12 @@ one; it never sees an anomaly. Its score is how far a command is from what the n
 names the blamed field. The context-sensitive one also sees objective and patient and learns from generated anomalies too
 (`lessons`): some outputs accuse a field each and make its score, the others say what the fields should have been, for the
 proposal. It learns every command twice, with the usual dose of all sites and with that of the command's own site, as before
-and after commissioning. Data, order, weights and thresholds follow from the seed. About two minutes on one core.
+and after commissioning. Data, order, weights and thresholds follow from the seed. About ten minutes on one core.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -24,20 +24,16 @@ from gantryguard.clinic.scanner import reference_scanner
 from gantryguard.clinic.schema import OBJECTIVES
 from gantryguard.errors import UserError
 from gantryguard.learning import lessons, mlp, quantise, reference
-from gantryguard.learning.features import CONTEXT_FREE, DOSE_STEPS, DOSE_ZERO, SIZES, unusual_trunk_groups
+from gantryguard.learning.features import CONTEXT_FREE, LARGE, SLIM, trunk_groups
 from gantryguard.learning.pipeline import Pipeline
+from gantryguard.learning.readings import CHUNK, Guards, Table
 from gantryguard.learning.spoil import spoil
 from gantryguard.profiles.nets import TrainedNet
 from gantryguard.profiles.networks import Network
 from gantryguard.profiles.package import compile_profile
-from gantryguard.profiles.profile import Profile
-from gantryguard.profiles.vector import LOG_SCALE
 
 Whole = NDArray[np.int64]
 Real = NDArray[np.float64]
-Bytes = NDArray[np.uint8]
-COMMAND = "scan_parameters"
-CHUNK = 25_000
 NEVER = (1 << 30) - 1  # above every score: no block; the largest small integer of the device
 MOST_MACS, MOST_BYTES = 6000, 16384
 ERROR_UNIT = 64  # the error that output weights give to an error at the quantile below
@@ -49,25 +45,34 @@ FEWEST = 2_000  # normals that a group needs for a threshold of its own
 
 
 FREE = mlp.Plan((20, 8, 20), epochs=20, rate=0.004)
-SENSITIVE = mlp.Plan((60, 32), epochs=40, batch=1024, rate=0.0015)
+SENSITIVE = mlp.Plan((60, 32), epochs=80, batch=1024, rate=0.002)
 
 
 @dataclass(frozen=True)
 class Budget:
-    """Shares of held-out normals that a network may hold: of all, of any group, and of the groups that are worth more."""
+    """Shares of held-out normals that a network may hold: of all, of any group at most, and of some groups exactly (`own`)."""
 
     overall: float
     most: float
-    generous: float = 0.0
-    groups: frozenset[int] = frozenset()
+    own: Mapping[int, float] = field(default_factory=dict)
 
     def bound(self, group: int, common: float, scores: Whole | Real, margin: float) -> float:
         """The threshold of a group with these scores; `common` is that of all groups together."""
         if len(scores) < FEWEST:
             return common
-        if group in self.groups:
-            return min(common, threshold_of(scores, self.generous, margin))
+        if group in self.own:
+            return threshold_of(scores, self.own[group], margin)
         return max(common, threshold_of(scores, self.most, margin))
+
+
+def _trunks(size: int, share: float, *, known: bool) -> dict[int, float]:
+    """This share for the trunks of a size of patients."""
+    return dict.fromkeys(trunk_groups(objectives.tables(), size, known=known), share)
+
+
+FREE_BUDGET = Budget(0.00003, 0.00003)
+SHIPPED = Budget(0.0008, 0.0015, _trunks(LARGE, 0.0014, known=False) | _trunks(SLIM, 0.0018, known=False))
+COMMISSIONED = Budget(0.0002, 0.0005, _trunks(LARGE, 0.0017, known=True) | _trunks(SLIM, 0.002, known=True))
 
 
 @dataclass(frozen=True)
@@ -79,26 +84,28 @@ class Recipe:
     held_out: int = 720_000
     free: mlp.Plan = FREE
     sensitive: mlp.Plan = SENSITIVE
-    free_budget: Budget = Budget(0.00003, 0.00003)
-    sensitive_budget: Budget = Budget(0.00036, 0.0007, 0.0018, unusual_trunk_groups(objectives.tables()))
+    shipped: Budget = SHIPPED  # of the context-sensitive network, where the site is unknown
+    commissioned: Budget = COMMISSIONED  # and where it is known
     margin: float = 1.02
     mending: float = 0.25  # weight of what fields should have been, beside which of them are wrong
+    ranged: float = 0.25  # weight of anomalies at a known site whose dose its range holds anyway
     gross: float = 4.0  # weight of anomalies of grades 1 to 3 that no limit refuses
     refused_of: int = 8  # one in so many anomalies is taught though a limit refuses it: a proposal for it is wanted as well
 
-    def budget(self, name: str) -> Budget:
-        """The budget of a network."""
-        return self.free_budget if name == CONTEXT_FREE else self.sensitive_budget
+    def budget(self, name: str, *, known: bool) -> Budget:
+        """The budget of a network at known sites or at unknown ones."""
+        if name == CONTEXT_FREE:
+            return FREE_BUDGET
+        return self.commissioned if known else self.shipped
 
 
 def train_profile(folder: Path, seed: int, say: mlp.Say | None = None, recipe: Recipe | None = None) -> list[TrainedNet]:
     """Train every network that the profile declares, in order. Raises UserError (exit 4) if one does not fit the device."""
     recipe = recipe or Recipe()
-    profile = Profile.load(folder)
     networks = list(compile_profile(folder).networks)
     layers = train_layers(folder, seed, say, recipe)
     nets = [_finished(network, one) for network, one in zip(networks, layers, strict=True)]
-    nets = calibrate(profile, networks, nets, seed + CALIBRATION_SEED, recipe)
+    nets = calibrate(Guards.of(folder), networks, nets, seed + CALIBRATION_SEED, recipe)
     check_size(nets)
     if say is not None:
         say(1.0, "networks trained")
@@ -107,21 +114,12 @@ def train_profile(folder: Path, seed: int, say: mlp.Say | None = None, recipe: R
 
 def train_layers(folder: Path, seed: int, say: mlp.Say | None, recipe: Recipe) -> list[list[mlp.Dense]]:
     """The layers of both networks as training leaves them, before they become integers."""
-    profile = Profile.load(folder)
+    guards = Guards.of(folder)
     free, sensitive = compile_profile(folder).networks
     return [
-        _denoiser(profile, free, seed, recipe, _Part(say, 0.0, 0.1, free.name)),
-        _accuser(profile, sensitive, seed, recipe, _Part(say, 0.1, 0.7, sensitive.name)),
+        _denoiser(guards, free, seed, recipe, _Part(say, 0.0, 0.1, free.name)),
+        _accuser(guards, sensitive, seed, recipe, _Part(say, 0.1, 0.7, sensitive.name)),
     ]
-
-
-@dataclass(frozen=True)
-class Table:
-    """What one network reads of n commands: inputs (n, n_in), targets (n, n_out) and groups (n,)."""
-
-    inputs: Bytes
-    targets: Bytes
-    groups: Whole
 
 
 @dataclass(frozen=True)
@@ -138,74 +136,39 @@ class _Part:
             self.say(self.start + self.share * done, f"{self.name}: {text}")
 
 
-def gathered(profile: Profile, networks: list[Network], commands: Commands, level: Real | None = None) -> list[Table]:
-    """The tables of all networks; rows are evaluated piece by piece to bound the memory.
-
-    `level` (n,): the dose levels of the commands' sites, in octaves, as a guard knows them that is commissioned there.
-    """
-    pieces: list[list[Table]] = [[] for _ in networks]
-    for start in range(0, len(commands), CHUNK):
-        rows = np.arange(start, min(start + CHUNK, len(commands)))
-        matrix = profile.matrix_from({name: column[rows] for name, column in commands.columns.items()})
-        profile.evaluate(matrix, COMMAND)
-        if level is not None:
-            at_known_site(profile, matrix, level[rows])
-        for held, network in zip(pieces, networks, strict=True):
-            held.append(_table(network, matrix))
-    return [
-        Table(*(np.concatenate([getattr(piece, name) for piece in held]) for name in ("inputs", "targets", "groups")))
-        for held in pieces
-    ]
-
-
-def at_known_site(profile: Profile, matrix: Whole, level: Real) -> None:
-    """Change value vectors (n, slots) of a package for all sites into what those of each site's own package would be."""
-    dose, known, group, turns = (profile.slot(name) for name in ("n_dose", "n_site_is_known", "scan_group", "turns"))
-    octaves = matrix[:, profile.slot("log_dose_level")] * LOG_SCALE - level
-    matrix[:, dose] = np.clip(np.rint(DOSE_ZERO + DOSE_STEPS * octaves), 0, mlp.HIGHEST)
-    matrix[:, known] = mlp.HIGHEST
-    matrix[:, group] += np.where(matrix[:, turns] != 0, SIZES * len(OBJECTIVES), 0)
-
-
-def _table(network: Network, matrix: Whole) -> Table:
-    inputs = matrix[:, [quantity.slot for quantity in network.inputs]].astype(np.uint8)
-    targets = matrix[:, [target.row.slot for target in network.targets]].astype(np.uint8)
-    group = matrix[:, network.group.slot] if network.group else np.zeros(len(matrix), np.int64)
-    return Table(inputs, targets, group)
-
-
-def _denoiser(profile: Profile, network: Network, seed: int, recipe: Recipe, say: mlp.Say) -> list[mlp.Dense]:
+def _denoiser(guards: Guards, network: Network, seed: int, recipe: Recipe, say: mlp.Say) -> list[mlp.Dense]:
     """The context-free network, from normal commands alone."""
     clean = generate(recipe.normals, scanner=reference_scanner(), seed=seed)
     spoilt = spoil(clean, np.random.Generator(np.random.PCG64(seed)))
-    wanted = gathered(profile, [network], clean)[0].targets.astype(np.int64)
-    inputs = gathered(profile, [network], spoilt)[0].inputs.astype(np.int64)
+    wanted = guards.read([network], clean)[0].targets.astype(np.int64)
+    inputs = guards.read([network], spoilt)[0].inputs.astype(np.int64)
     plan = replace(recipe.free, seed=seed)
     return mlp.fit(inputs, wanted, _importance(wanted), plan, None, say)
 
 
-def _accuser(profile: Profile, network: Network, seed: int, recipe: Recipe, say: mlp.Say) -> list[mlp.Dense]:
+def _accuser(guards: Guards, network: Network, seed: int, recipe: Recipe, say: mlp.Say) -> list[mlp.Dense]:
     """The context-sensitive network, from normals and from anomalies, most of which no limit refuses."""
     mended = [target for target, accuses in zip(network.targets, network.accuses(), strict=True) if not accuses]
     fields = [target.field.name for target in mended if target.field]
     taught = lessons.lesson(recipe.lesson, reference_scanner(), seed, fields)
-    refused = alarms(Pipeline(profile), taught.seen.commands) & ~taught.is_normal()
+    refused = alarms(Pipeline(guards.shipped), taught.seen.commands) & ~taught.is_normal()
     keep = ~refused
     keep[:: recipe.refused_of] = True
     seen, accused = taught.seen.take(keep), taught.accused[keep]
-    wanted = gathered(profile, [network], taught.meant.take(keep))[0].targets[:, : len(mended)].astype(np.int64)
-    inputs = [gathered(profile, [network], seen.commands, level)[0].inputs for level in (None, seen.level)]
+    wanted = guards.read([network], taught.meant.take(keep))[0].targets[:, : len(mended)].astype(np.int64)
+    inputs = [guards.read([network], seen.commands, level)[0].inputs for level in (None, seen.level)]
     slots = [quantity.slot for quantity in network.inputs]
     passed = tuple(slots.index(target.row.slot) for target in mended)
     plan = replace(recipe.sensitive, seed=seed + 1, passed=passed)
-    emphasis = np.where(taught.is_gross & ~refused, recipe.gross, 1.0)[keep]
+    emphasis = taught.emphasis[keep] * np.where(taught.is_gross & ~refused, recipe.gross, 1.0)[keep]
+    found_by_range = taught.out_of_range[keep] & ~taught.is_normal()[keep]
     return mlp.fit(
         np.concatenate(inputs),
         np.concatenate([wanted, wanted]),
         np.full(len(mended), recipe.mending),
         plan,
         say=say,
-        emphasis=np.concatenate([emphasis, emphasis]),
+        emphasis=np.concatenate([emphasis, emphasis * np.where(found_by_range, recipe.ranged, 1.0)]),
         accused=np.concatenate([accused, accused]),
     )
 
@@ -244,27 +207,27 @@ class Held:
     at_known_sites: bool
 
 
-def calibrate(profile: Profile, networks: list[Network], nets: list[TrainedNet], seed: int, recipe: Recipe) -> list[TrainedNet]:
+def calibrate(guards: Guards, networks: list[Network], nets: list[TrainedNet], seed: int, recipe: Recipe) -> list[TrainedNet]:
     """Weights of the errors and thresholds by group, from normals that the training never saw."""
-    held = list(held_out(profile, networks, seed, recipe.held_out))
+    held = list(held_out(guards, networks, seed, recipe.held_out))
     return [
         _calibrated(network, net, held, index, recipe) for index, (network, net) in enumerate(zip(networks, nets, strict=True))
     ]
 
 
-def held_out(profile: Profile, networks: list[Network], seed: int, count: int) -> Iterator[Held]:
+def held_out(guards: Guards, networks: list[Network], seed: int, count: int) -> Iterator[Held]:
     """Normals, objectives in equal numbers so that rare ones are known as well, at unknown and at known sites."""
     share = count // len(OBJECTIVES)
     scanner = reference_scanner()
     for number, name in enumerate(OBJECTIVES):
         plain = generate(share, scanner=scanner, seed=seed + number, objectives=(name,))
-        yield Held(gathered(profile, networks, plain), is_extra=False, at_known_sites=False)
+        yield Held(guards.read(networks, plain), is_extra=False, at_known_sites=False)
         placed = lessons.at_sites(share, name, scanner, seed + 100 + number, seed + 60_000)
-        yield Held(gathered(profile, networks, placed.commands, placed.level), is_extra=False, at_known_sites=True)
+        yield Held(guards.read(networks, placed.commands, placed.level), is_extra=False, at_known_sites=True)
         more = lessons.unusual_patients(share, name, scanner, seed + 300 + number, seed + 60_000)
         if len(more.commands):
-            yield Held(gathered(profile, networks, more.commands), is_extra=True, at_known_sites=False)
-            yield Held(gathered(profile, networks, more.commands, more.level), is_extra=True, at_known_sites=True)
+            yield Held(guards.read(networks, more.commands), is_extra=True, at_known_sites=False)
+            yield Held(guards.read(networks, more.commands, more.level), is_extra=True, at_known_sites=True)
 
 
 def _calibrated(network: Network, net: TrainedNet, held: list[Held], index: int, recipe: Recipe) -> TrainedNet:
@@ -273,7 +236,7 @@ def _calibrated(network: Network, net: TrainedNet, held: list[Held], index: int,
     weighed = replace(net, output_weights=_output_weights(network, outputs, pieces))
     scores = [reference.score(weighed, piece.targets, out)[0] for piece, out in zip(pieces, outputs, strict=True)]
     found = net.thresholds.copy()
-    found[:, 0] = thresholds(scores, held, index, len(found), recipe.budget(net.name), recipe.margin)
+    found[:, 0] = thresholds(scores, held, index, network, recipe)
     return replace(weighed, thresholds=found)
 
 
@@ -286,23 +249,22 @@ def _output_weights(network: Network, outputs: list[Whole], pieces: list[Table])
     return quantise.error_weights(errors, ERROR_UNIT, ERROR_QUANTILE)
 
 
-def thresholds(
-    scores: Sequence[Whole | Real], held: list[Held], index: int, groups: int, budget: Budget, margin: float
-) -> Real:
+def thresholds(scores: Sequence[Whole | Real], held: list[Held], index: int, network: Network, recipe: Recipe) -> Real:
     """Thresholds by group, (groups,), from scores of the held-out pieces.
 
-    One threshold for all groups finds most for a share of false alarms; a group of which it would hold too many, or which is
-    worth more, gets one of its own.
+    One threshold for all groups finds most for a share of false alarms; a group of which it would hold too many, or that has a
+    share of its own, gets another.
     """
-    found = np.full(groups, NEVER, dtype=np.float64)
+    found = np.full(network.groups, NEVER, dtype=np.float64)
     for known in (True, False):  # the unknown sites last: localisers are of no site
+        budget = recipe.budget(network.name, known=known)
         chosen = [number for number, piece in enumerate(held) if piece.at_known_sites == known]
         plain = np.concatenate([scores[number] for number in chosen if not held[number].is_extra])
-        common = threshold_of(plain, budget.overall, margin)
+        common = threshold_of(plain, budget.overall, recipe.margin)
         group = np.concatenate([held[number].tables[index].groups for number in chosen])
         score = np.concatenate([scores[number] for number in chosen])
         for one in np.unique(group):
-            found[one] = budget.bound(int(one), common, score[group == one], margin)
+            found[one] = budget.bound(int(one), common, score[group == one], recipe.margin)
     return np.where(found == NEVER, found[found < NEVER].max(), found)
 
 
