@@ -27,7 +27,7 @@ METHODS = {
     "hal.ports.Port": "room is_behind transmit finish",
     "hal.relay.Relay": "agrees settle",
     "service.events.Events": "add add_frame",
-    "service.logbook.Logbook": "is_due flush",
+    "service.logbook.Logbook": "is_due step",
     "service.maintenance.Maintenance": "pending pump",
     "service.status.Status": "_running",
 }

@@ -66,14 +66,18 @@ def test_a_held_command_is_explained(guard: Guard) -> None:
     assert [event["extra"] for event in happened(guard, "state")] == [PASSING, HOLDING, PASSING]
 
 
-def test_a_network_tells_score_and_threshold(guard: Guard) -> None:
+def test_a_network_tells_score_and_threshold_and_what_would_pass(guard: Guard) -> None:
     context = guard.frame("exam_context", cases.ADULT)
     assert guard.send(context) == context
     assert guard.send(guard.frame("scan_parameters", cases.abdomen(**cases.SLOW).parameters)) == b""
     (verdict,) = happened(guard, "verdict")
     assert verdict["reason"] == reasons.ABNORMAL_FOR_CONTEXT
     assert verdict["extra"] > verdict["threshold"] > 0
-    assert happened(guard, "proposal") == []  # several fields are odd: no change of one of them passes
+    usual_s = cases.abdomen().parameters["rotation_s"]
+    assert proposed(guard) == ("rotation_s", usual_s)
+    guard.press("cancel", 700)
+    frame = guard.frame("scan_parameters", cases.abdomen(**cases.SLOW | {"rotation_s": usual_s}).parameters)
+    assert guard.send(frame) == frame
 
 
 def test_a_blocked_command_is_explained(guard: Guard) -> None:
