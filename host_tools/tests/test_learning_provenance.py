@@ -31,7 +31,7 @@ def change(file: Path, old: str, new: str) -> None:
 def test_words_about_the_program_do_not_count(sources: Path) -> None:
     before = provenance.code_digest()
     change(sources / "learning" / "train.py", '"""Trains', '"""Train')
-    change(sources / "learning" / "train.py", "CHUNK = 25_000", "CHUNK = 25000  # rows")
+    change(sources / "learning" / "train.py", "FEWEST = 2_000", "FEWEST = 2000")
     assert provenance.code_digest() == before
 
 
