@@ -235,11 +235,11 @@ def look(block: ptr32, now: int) -> int:
 
 @micropython.viper
 def to_come(block: ptr32) -> int:
-    """How many bytes of the console's frame are still to come; 0 where none is under way, or nobody knows."""
+    """How many bytes of the console's frame are still to come; -1 where none is under way, or nobody knows."""
     deframer = ptr32(block[K_FORWARD_FRAMES])
     state = ptr32(deframer[E_STATE])
     if state[D_LENGTH] or state[D_COUNT] < ptr32(deframer[E_FRAMING])[F_MIN]:
-        return 0
+        return -1
     missing = state[D_MISSING] - int(unread(ptr32(block[K_FORWARD])))
     return missing if missing > 0 else 0
 
@@ -247,11 +247,8 @@ def to_come(block: ptr32) -> int:
 @micropython.viper
 def is_ending(block: ptr32, near: int) -> int:
     """1 where a frame of the console has ended, or will so soon that the gantry's bytes can wait for it, else 0."""
-    deframer = ptr32(block[K_FORWARD_FRAMES])
-    state = ptr32(deframer[E_STATE])
-    if state[D_LENGTH] or state[D_COUNT] < ptr32(deframer[E_FRAMING])[F_MIN]:
-        return 0
-    if state[D_MISSING] - int(unread(ptr32(block[K_FORWARD]))) > near:
+    missing = int(to_come(block))
+    if missing < 0 or missing > near:
         return 0
     return 1 if int(unread(ptr32(block[K_BACKWARD]))) <= PATIENT_BYTES else 0
 
@@ -337,7 +334,7 @@ def carry(block: ptr32, now: int, order: int, near: int) -> int:
             if wanted * watch[W_BYTE_US] > EARLY_US:
                 begin_early(block)
             behind = int(is_behind(ptr32(block[K_TO_GANTRY]))) | int(is_behind(ptr32(block[K_TO_CONSOLE])))
-            if wanted > soonest and not int(to_come(block)):
+            if wanted > soonest and int(to_come(block)) < 0:
                 wanted = soonest  # the console may have begun a frame of which no byte is there yet
             if wanted == REST:
                 if not order & MAY_REST or carried != NOTHING:

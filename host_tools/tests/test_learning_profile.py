@@ -165,7 +165,7 @@ def test_a_site_is_known_by_objective(folder: Path) -> None:
 
 
 def test_pitches_are_exact_where_there_are_any() -> None:
-    helical = features.helical_objectives(objectives.tables())
+    helical = readings.helical_objectives(objectives.tables())
     assert {"chest", "head", "ccta"} <= helical
     assert not helical & {"calcium_score", "perfusion", "paed_head"}
 

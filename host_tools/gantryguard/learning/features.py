@@ -133,17 +133,9 @@ NETWORKS: tuple[Declared, ...] = (
 
 
 def trunk_groups(tables: Tables, size: int, *, known: bool) -> tuple[int, ...]:
-    """The threshold groups of trunks of large patients (`size` 1) or slim adults (2), at a known site or an unknown one.
-
-    For them a usual dose is an overdose, or ruins the image.
-    """
+    """Groups of trunks of LARGE patients, whose image a usual dose ruins, or SLIM adults, for whom it is an overdose."""
     usual, first = ranges_of.usual_protocols(tables), (SIZES * known + size) * len(OBJECTIVES)
     return tuple(first + code for name, code in OBJECTIVES.items() if ranges_of.is_trunk(usual[name]))
-
-
-def helical_objectives(tables: Tables) -> frozenset[str]:
-    """Objectives with a protocol that has a pitch at all."""
-    return frozenset(row.objective for row in tables.protocols.values() if row.mode == "helical")
 
 
 def render(tables: Tables, ranges: Ranges | None = None, scanner: Scanner | None = None) -> str:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from gantryguard.clinic import objectives
 from gantryguard.clinic.commands import Commands
+from gantryguard.clinic.objectives import Tables
 from gantryguard.clinic.schema import OBJECTIVES
 from gantryguard.learning import features, ranges, sources
 from gantryguard.profiles.networks import HIGHEST_INPUT, Network
@@ -46,14 +47,18 @@ class Guards:
     @classmethod
     def of(cls, folder: Path) -> Guards:
         """Both of a profile folder. Raises UserError (exit 4)."""
-        exact = features.helical_objectives(objectives.tables())
-        everywhere = replace(ranges.generated(), known=frozenset(OBJECTIVES), exact=exact)
+        everywhere = replace(ranges.generated(), known=frozenset(OBJECTIVES), exact=helical_objectives(objectives.tables()))
         with sources.rendered(folder, everywhere) as work:
             return cls(Profile.load(folder), Profile.load(work))
 
     def read(self, networks: Sequence[Network], commands: Commands, level: Real | None = None) -> list[Table]:
         """The tables of all networks; `level` (n,): dose levels of the commands' sites, in octaves, if known."""
         return gathered(self.shipped if level is None else self.commissioned, networks, commands, level)
+
+
+def helical_objectives(tables: Tables) -> frozenset[str]:
+    """Objectives with a protocol that has a pitch at all."""
+    return frozenset(row.objective for row in tables.protocols.values() if row.mode == "helical")
 
 
 def gathered(profile: Profile, networks: Sequence[Network], commands: Commands, level: Real | None = None) -> list[Table]:
