@@ -108,15 +108,16 @@ def _load(file, root, least_counter, loaded, watchdog):
     if reason != NONE:
         return reason
     ahead = _arrange(package)
+    engine = None
     if loaded.is_trial:
-        reason = _prove(package, ahead, watchdog)
+        reason, engine = _prove(package, ahead, watchdog)
         if reason != NONE:
             return reason
     loaded.record = root.record if is_newer else b""
     loaded.root_version = root.version
     watchdog.feed()
     loaded.package = package
-    loaded.judge = Judge(package, layers, evaluate, ahead)
+    loaded.judge = Judge(package, layers, evaluate, ahead, engine)
     return NONE
 
 
@@ -143,14 +144,15 @@ def _arrange(package):
 
 
 def _prove(package, ahead, watchdog):
-    """The golden frames, by a judge of their own."""
+    """The golden frames, by a judge of their own: a reason, and its networks, of which preparing takes longest."""
     from interposer.core.golden import prove
 
     judge = Judge(package, layers, evaluate, ahead)
     reason = prove(package, judge, watchdog.feed)
+    engine = judge.network_engine
     del judge, prove
     forget("core.golden")
-    return reason
+    return reason, engine
 
 
 def forget(*modules):

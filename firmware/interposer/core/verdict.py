@@ -64,11 +64,11 @@ class Judge:
 
     `result` holds them, one word each (R_...); the properties say the same. `scores` and `thresholds` hold each network's
     last score and its hold threshold; `output_at` and `expected`, after `mended`, the output that knows the field, and what
-    it should be. `layers` and `evaluate` are the kernels, readable or
-    optimised, and `ahead` is what `core.ahead.split` says.
+    it should be. `layers` and `evaluate` are the kernels, readable or optimised, `ahead` is what `core.ahead.split` says, and
+    `engine` the prepared networks of another judge of this package, which is not to be asked any more.
     """
 
-    def __init__(self, package, layers=layers, evaluate=evaluate, ahead=None):
+    def __init__(self, package, layers=layers, evaluate=evaluate, ahead=None, engine=None):
         tables = package.table
         self.evaluate = evaluate
         if ahead is None:
@@ -86,7 +86,9 @@ class Judge:
         self.forward = Codec(FORWARD, tables("framings"), self.commands, tables("fields"), tables("ranges"))
         self.backward = Codec(BACKWARD, tables("framings"), self.commands, tables("fields"), tables("ranges"))
         self.exam = exam = Exam(package)
-        self.network_engine = Network(self.nets, tables("weights"), params[P_WIDEST], params[P_NETS], layers)
+        if engine is None:
+            engine = Network(self.nets, tables("weights"), params[P_WIDEST], params[P_NETS], layers)
+        self.network_engine = engine
         self.scores = self.network_engine.scores
         self.thresholds = self.network_engine.hold_above
         self.output_at = 0
