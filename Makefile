@@ -63,6 +63,10 @@ gen-check-trained: setup ## the same with networks trained anew (minutes)
 checks: setup ## lint, types and gen-check, two at a time
 	@$(MAKE) --no-print-directory -j 2 lint types gen-check
 
+# Two workers share the cores: threads of their own, each waiting for the others, would take ten times as long.
+test test-full: export OMP_NUM_THREADS := 1
+test test-full: export OPENBLAS_NUM_THREADS := 1
+
 test: checks ## everything that CI runs
 	@$(BIN)/pytest -n 2 --dist loadgroup -m "not full"
 

@@ -11,6 +11,8 @@ import matplotlib as mpl
 mpl.use("Agg")
 from matplotlib import pyplot as plt
 
+from gantryguard.clinic.schema import OBJECTIVES
+
 FIRST_GRADE_OF_CEILING = "grades 4 and 5"
 DPI = 90
 
@@ -77,8 +79,13 @@ def _rivals(metrics: Mapping[str, Any]) -> list[str]:
     return [
         f"| {name} | {row['guard']:.4f} | {row['its_name']} | {row['best_baseline']:.4f} | "
         f"{100 * row['its_false_alarm_rate']:.2f} % | {alone['contexts'][name]['f1_grades_1_3']:.4f} |"
-        for name, row in metrics["better_than_baselines"].items()
+        for name, row in _in_order(metrics["better_than_baselines"])
     ]
+
+
+def _in_order(by_objective: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """As the objectives are numbered: a file of metrics may have them in any order."""
+    return sorted(by_objective.items(), key=lambda item: OBJECTIVES[item[0]])
 
 
 def _context(context: Mapping[str, Any]) -> str:
