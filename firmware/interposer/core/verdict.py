@@ -65,7 +65,7 @@ class Judge:
     `result` holds them, one word each (R_...); the properties say the same. `scores` and `thresholds` hold each network's
     last score and its hold threshold; `output_at` and `expected`, after `mended`, the output that knows the field, and what
     it should be. `layers` and `evaluate` are the kernels, readable or optimised, `ahead` is what `core.ahead.split` says, and
-    `engine` the prepared networks of another judge of this package, which is not to be asked any more.
+    `engine` the networks of another judge of this package, which is not to be asked any more.
     """
 
     def __init__(self, package, layers=layers, evaluate=evaluate, ahead=None, engine=None):
