@@ -195,23 +195,39 @@ def test_thresholds_hold_the_budget_on_what_they_were_set_by() -> None:
     assert train.threshold_of(scores, 0.001, 1.1) == int(threshold * 1.1)
 
 
-def test_a_group_may_cost_more_than_the_common_threshold_or_have_a_share_of_its_own() -> None:
-    budget = train.Budget(0.001, 0.01, {3: 0.05})
+def test_a_group_of_which_the_common_threshold_would_hold_too_many_gets_a_higher_one() -> None:
+    budget = train.Budget(0.001, 0.01)
     scores = np.arange(10_000, dtype=np.int64)
-    assert budget.bound(1, 9_950.0, scores, 1.0) == 9_950
-    assert budget.bound(1, 9_000.0, scores, 1.0) == 9_899
-    assert budget.bound(3, 9_950.0, scores, 1.0) == 9_499
-    assert budget.bound(3, 9_000.0, scores, 1.0) == 9_499
-    assert budget.bound(3, 9_950.0, scores[:10], 1.0) == 9_950
+    groups = np.full(10_000, 7)
+    assert budget.bounds(groups, scores, 9_950.0, 1.0) == {7: 9_950}
+    assert budget.bounds(groups, scores, 9_000.0, 1.0) == {7: 9_899}
+    assert budget.bounds(groups[:10], scores[:10], 9_000.0, 1.0) == {7: 9_000}
 
 
-def test_groups_with_a_share_of_their_own_are_trunks_of_slim_adults_and_large_patients() -> None:
-    groups = {**train.SHIPPED.own, **train.COMMISSIONED.own}
+def test_groups_of_a_pool_share_a_threshold_up_to_what_one_of_them_may_cost() -> None:
+    """One group scores twice as high as the other; the pool's share of both is held, whatever the common threshold."""
+    scores = np.concatenate([np.arange(10_000), 2 * np.arange(10_000), np.arange(10_000)])
+    groups = np.repeat([1, 2, 3], 10_000)
+    pool = train.Pool(frozenset([1, 2, 4]), 0.2, 1.0)
+    found = train.Budget(0.001, 1.0, (pool,)).bounds(groups, scores, 5_000.0, 1.0)
+    together = scores[groups != 3]
+    assert found[1] == found[2] == np.sort(together)[::-1][4_000]
+    assert found[3] == 5_000
+    capped = train.Budget(0.001, 1.0, (replace(pool, most=0.1),)).bounds(groups, scores, 5_000.0, 1.0)
+    assert capped == {1: found[1], 2: 2 * 8_999, 3: 5_000}
+    elsewhere = train.Budget(0.001, 1.0, (train.Pool(frozenset([4]), 0.2, 1.0),)).bounds(groups, scores, 5_000.0, 1.0)
+    assert set(elsewhere.values()) == {5_000}
+
+
+def test_pools_are_trunks_of_slim_adults_and_large_patients() -> None:
+    shipped, commissioned = ([pool.groups for pool in budget.pools] for budget in (train.SHIPPED, train.COMMISSIONED))
+    groups = [group for pool in (*shipped, *commissioned) for group in pool]
     count = len(schema.OBJECTIVES)
     names = {code: name for name, code in schema.OBJECTIVES.items()}
-    assert {(group - 1) // count % features.SIZES for group in groups} == {features.LARGE, features.SLIM}
+    sizes = [{(group - 1) // count % features.SIZES for group in pool} for pool in (*shipped, *commissioned)]
+    assert sizes == 2 * [{features.LARGE}, {features.SLIM}]
+    assert len(set(groups)) == len(groups)
     assert max(groups) < features.SCAN_GROUPS
-    assert not set(train.SHIPPED.own) & set(train.COMMISSIONED.own)
     told = {names[(group - 1) % count + 1] for group in groups}
     assert {"chest", "ctpa", "abdomen_pelvis", "cap"} <= told
     assert not told & {"head", "extremity", "sinus"}

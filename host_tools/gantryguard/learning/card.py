@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gantryguard.learning.mlp import EVEN
 from gantryguard.learning.train import BIAS_BYTES, Recipe
 from gantryguard.profiles.nets import TrainedNet
 
@@ -34,8 +35,9 @@ through the unborn child of a patient who is known to be pregnant is always held
 {macs} multiplications and {size} bytes in all; the package has {package} bytes. int8 weights, activations 0..127,
 power-of-two scales: onnxruntime, the Python reference and the device agree to the bit. `context_free` is a denoising
 autoencoder that has seen normal commands only. `context_sensitive` sees objective and patient as well. It learnt from normals
-and generated anomalies: seven outputs accuse a field each, by the logarithm of the odds that it is wrong (32 is even; their
-squares are the score), seven more say what the field should have been, for the proposal. One input tells whether the usual
+and generated anomalies: seven outputs accuse a field each, by the logarithm of the odds that it is wrong ({even} is even, a
+normal counting as {normal:g} commands; their squares are the score), seven more say what the field should have been, for the
+proposal. One input tells whether the usual
 dose is that of all sites, as shipped, or of the site itself, after commissioning; the thresholds are apart for both.
 
 ## Data
@@ -126,6 +128,8 @@ def render(nets: Sequence[TrainedNet], metrics: Mapping[str, Any], recipe: Recip
         per_kind=f"{recipe.lesson.per_kind:,}",
         blind=f"{recipe.lesson.blind:,}",
         held_out=f"{recipe.held_out:,}",
+        even=EVEN,
+        normal=recipe.normal,
         tested=f"{overall['normals']:,}",
         anomalies=f"{overall['anomalies']:,}",
         kind_count=len(metrics["recall_by_kind"]),

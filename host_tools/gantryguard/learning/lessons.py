@@ -38,7 +38,7 @@ SURELY_HIGH = 0.0005  # of a site's normals above a dose that its range holds fo
 INSTEAD = {"rotations": "ma", "pregnant": "scan_length_mm"}
 # What no range tells and little sets apart from practice counts more; what practice is full of counts less.
 EMPHASIS = {
-    "obese_technique_on_slim": 4.0,
+    "obese_technique_on_slim": 12.0,
     "pelvis_in_embolism_scan": 4.0,
     "obese_clipped": 2.0,
     "kvp_100_to_120": 2.0,

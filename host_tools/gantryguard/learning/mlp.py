@@ -37,7 +37,7 @@ TINY = 2.0**-20
 ODDS_STEPS = 16  # an accusing output's unit: this many steps multiply the odds by e
 SURE = 4095  # sixteenths of a step: beyond it the probability does not change
 ACCUSED = 64.0  # an accusation that is wrong for sure counts as an error of so many steps
-EVEN = 32  # an accusing output where the odds are even: what is less likely than not must not all be rectified to 0
+EVEN = 72  # an accusing output where the odds are even: what is less likely, down to 1 in 90, must not all be rectified to 0
 CHANCE = np.rint(1024 / (1 + np.exp((np.arange(SURE, -SURE - 1, -1) / 16 + EVEN) / ODDS_STEPS))) / 1024  # as on any computer
 
 

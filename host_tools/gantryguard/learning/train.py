@@ -10,7 +10,7 @@ and after commissioning. Data, order, weights and thresholds follow from the see
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -49,30 +49,45 @@ SENSITIVE = mlp.Plan((60, 32), epochs=80, batch=1024, rate=0.002)
 
 
 @dataclass(frozen=True)
+class Pool:
+    """Groups with one threshold: shares of their held-out normals that a network may hold, of all together and of any one."""
+
+    groups: frozenset[int]
+    share: float
+    most: float
+
+
+@dataclass(frozen=True)
 class Budget:
-    """Shares of held-out normals that a network may hold: of all, of any group at most, and of some groups exactly (`own`)."""
+    """Shares of held-out normals that a network may hold: of all, of any group at most, and of some groups apart."""
 
     overall: float
     most: float
-    own: Mapping[int, float] = field(default_factory=dict)
+    pools: tuple[Pool, ...] = ()
 
-    def bound(self, group: int, common: float, scores: Whole | Real, margin: float) -> float:
-        """The threshold of a group with these scores; `common` is that of all groups together."""
-        if len(scores) < FEWEST:
-            return common
-        if group in self.own:
-            return threshold_of(scores, self.own[group], margin)
-        return max(common, threshold_of(scores, self.most, margin))
+    def bounds(self, groups: Whole, scores: Whole | Real, common: float, margin: float) -> dict[int, float]:
+        """The threshold of every group of these normals, (n,); `common` is that of the groups of no pool."""
+        least = {int(one): (common, self.most) for one in np.unique(groups)}
+        for pool in self.pools:
+            here = np.isin(groups, list(pool.groups))
+            together = threshold_of(scores[here], pool.share, margin) if here.any() else common
+            least |= {int(one): (together, pool.most) for one in np.unique(groups[here])}
+        return {one: _raised(scores[groups == one], *bound, margin) for one, bound in least.items()}
 
 
-def _trunks(size: int, share: float, *, known: bool) -> dict[int, float]:
-    """This share for the trunks of a size of patients."""
-    return dict.fromkeys(trunk_groups(objectives.tables(), size, known=known), share)
+def _raised(scores: Whole | Real, least: float, most: float, margin: float) -> float:
+    """A group's threshold: no lower than `least`, and higher if it would hold more than the share `most` of enough normals."""
+    return max(least, threshold_of(scores, most, margin)) if len(scores) >= FEWEST else least
+
+
+def _trunks(size: int, share: float, most: float, *, known: bool) -> Pool:
+    """The trunks of a size of patients."""
+    return Pool(frozenset(trunk_groups(objectives.tables(), size, known=known)), share, most)
 
 
 FREE_BUDGET = Budget(0.00003, 0.00003)
-SHIPPED = Budget(0.0008, 0.0015, _trunks(LARGE, 0.0014, known=False) | _trunks(SLIM, 0.0018, known=False))
-COMMISSIONED = Budget(0.0002, 0.0005, _trunks(LARGE, 0.0017, known=True) | _trunks(SLIM, 0.002, known=True))
+SHIPPED = Budget(0.0011, 0.0018, (_trunks(LARGE, 0.0016, 0.0024, known=False), _trunks(SLIM, 0.002, 0.0028, known=False)))
+COMMISSIONED = Budget(0.00015, 0.0004, (_trunks(LARGE, 0.0012, 0.004, known=True), _trunks(SLIM, 0.0022, 0.005, known=True)))
 
 
 @dataclass(frozen=True)
@@ -90,6 +105,7 @@ class Recipe:
     mending: float = 0.25  # weight of what fields should have been, beside which of them are wrong
     ranged: float = 0.25  # weight of anomalies at a known site whose dose its range holds anyway
     gross: float = 4.0  # weight of anomalies of grades 1 to 3 that no limit refuses
+    normal: float = 12.0  # weight of normals: what is to be told best is the odds that thresholds lie at, not even ones
     refused_of: int = 8  # one in so many anomalies is taught though a limit refuses it: a proposal for it is wanted as well
 
     def budget(self, name: str, *, known: bool) -> Budget:
@@ -160,7 +176,8 @@ def _accuser(guards: Guards, network: Network, seed: int, recipe: Recipe, say: m
     slots = [quantity.slot for quantity in network.inputs]
     passed = tuple(slots.index(target.row.slot) for target in mended)
     plan = replace(recipe.sensitive, seed=seed + 1, passed=passed)
-    emphasis = taught.emphasis[keep] * np.where(taught.is_gross & ~refused, recipe.gross, 1.0)[keep]
+    weights = np.select([taught.is_normal(), taught.is_gross & ~refused], [recipe.normal, recipe.gross], 1.0)
+    emphasis = (taught.emphasis * weights)[keep]
     found_by_range = taught.out_of_range[keep] & ~taught.is_normal()[keep]
     return mlp.fit(
         np.concatenate(inputs),
@@ -252,8 +269,8 @@ def _output_weights(network: Network, outputs: list[Whole], pieces: list[Table])
 def thresholds(scores: Sequence[Whole | Real], held: list[Held], index: int, network: Network, recipe: Recipe) -> Real:
     """Thresholds by group, (groups,), from scores of the held-out pieces.
 
-    One threshold for all groups finds most for a share of false alarms; a group of which it would hold too many, or that has a
-    share of its own, gets another.
+    One threshold for all groups finds most for a share of false alarms; a group of which it would hold too many gets another,
+    and so do the groups of a pool together.
     """
     found = np.full(network.groups, NEVER, dtype=np.float64)
     for known in (True, False):  # the unknown sites last: localisers are of no site
@@ -263,8 +280,8 @@ def thresholds(scores: Sequence[Whole | Real], held: list[Held], index: int, net
         common = threshold_of(plain, budget.overall, recipe.margin)
         group = np.concatenate([held[number].tables[index].groups for number in chosen])
         score = np.concatenate([scores[number] for number in chosen])
-        for one in np.unique(group):
-            found[one] = budget.bound(int(one), common, score[group == one], recipe.margin)
+        for one, bound in budget.bounds(group, score, common, recipe.margin).items():
+            found[one] = bound
     return np.where(found == NEVER, found[found < NEVER].max(), found)
 
 
