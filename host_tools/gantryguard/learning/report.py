@@ -58,6 +58,7 @@ def render(metrics: Mapping[str, Any]) -> str:
         f"Commissioned: {metrics['commissioned']['sites']} sites, {local['normals']:,} normals, {local['anomalies']:,} "
         f"anomalies, false alarms {100 * local['false_alarm_rate']:.3f} %. Refused, because a tenth of an objective's exams",
         f"was outside what any site does: {metrics['commissioned']['refused_sites']}.",
+        _worst(metrics["commissioned"]["contexts"]),
         "",
         "| class | shipped | ceiling | share | commissioned | ceiling | share |",
         "|---|---|---|---|---|---|---|",
@@ -88,11 +89,26 @@ def _in_order(by_objective: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return sorted(by_objective.items(), key=lambda item: OBJECTIVES[item[0]])
 
 
+def _name(context: Mapping[str, Any]) -> str:
+    """A context's objective, or its group of patients."""
+    return str(context["objective"] if context["group"] == "all" else context["group"])
+
+
 def _context(context: Mapping[str, Any]) -> str:
-    name = context["objective"] if context["group"] == "all" else context["group"]
     low, high = context["false_alarm_ci95"]
     alarms = f"{100 * context['false_alarm_rate']:.3f} % ({100 * low:.3f} to {100 * high:.3f} %)"
-    return f"| {name} | {context['normals']:,} | {context['f1_grades_1_3']:.4f} | {alarms} |"
+    return f"| {_name(context)} | {context['normals']:,} | {context['f1_grades_1_3']:.4f} | {alarms} |"
+
+
+def _worst(contexts: Sequence[Mapping[str, Any]]) -> str:
+    """The context with the most false alarms, and the one with the least F1, of commissioned sites."""
+    most = max(contexts, key=lambda context: context["false_alarm_rate"])
+    least = min(contexts, key=lambda context: context["f1_grades_1_3"])
+    low, high = (100 * end for end in most["false_alarm_ci95"])
+    return (
+        f"Most false alarms in a context: {_name(most)}, {100 * most['false_alarm_rate']:.3f} % ({low:.3f} to {high:.3f} %); "
+        f"least F1 of grades 1 to 3: {_name(least)}, {least['f1_grades_1_3']:.4f}."
+    )
 
 
 def _classes(overall: Mapping[str, Any], local: Mapping[str, Any]) -> list[str]:
@@ -108,7 +124,7 @@ def _against(figures: Mapping[str, Any], name: str) -> str:
 
 def _contexts(path: Path, metrics: Mapping[str, Any]) -> Path:
     rows = metrics["contexts"]
-    names = [row["objective"] if row["group"] == "all" else row["group"] for row in rows]
+    names = [_name(row) for row in rows]
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 7), sharey=True)
     left.barh(names, [row["f1_grades_1_3"] for row in rows], color="tab:blue")
     left.axvline(0.995, color="black", linestyle=":")

@@ -115,10 +115,12 @@ def _commissioned(folder: Path, profile: Profile, learnt: ceiling.Learnt, scope:
     pairs, refused = sites.commissioned_trials(folder, nets_of(profile), scope.sites)
     whole = evaluate.joined([evaluate.run(Pipeline(own), [test]) for own, test in pairs])
     whole = _with_ceiling(whole, learnt, [test for _, test in pairs])
-    measured = evaluate.metrics(whole)
+    measured: dict[str, Any] = evaluate.metrics(whole)
+    names = ("objective", "group", "normals", "f1_grades_1_3", "false_alarm_rate", "false_alarm_ci95")
     return {
         "sites": scope.sites,
         "refused_sites": refused,
+        "contexts": [{name: context[name] for name in names} for context in measured["contexts"]],
         **{name: measured[name] for name in ("overall", "recall_by_kind", "blame")},
     }
 
