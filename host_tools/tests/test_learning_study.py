@@ -71,6 +71,22 @@ def test_the_report_is_drawn_from_the_metrics(metrics: dict[str, Any], tmp_path:
     assert all(path.stat().st_size > 5000 for path in written[1:])
 
 
+def test_the_table_does_not_depend_on_the_order_in_a_file(metrics: dict[str, Any]) -> None:
+    backwards = {**metrics, "better_than_baselines": dict(reversed(metrics["better_than_baselines"].items()))}
+    assert report.render(backwards) == report.render(metrics)
+
+
+def test_the_table_names_the_worst_context_of_commissioned_sites(metrics: dict[str, Any]) -> None:
+    contexts = metrics["commissioned"]["contexts"]
+    assert {context["objective"] for context in contexts} == {"all", *OBJECTIVES}
+    spoilt = [dict(context) for context in contexts]
+    spoilt[3] |= {"false_alarm_rate": 0.02, "false_alarm_ci95": [0.01, 0.03]}
+    spoilt[-1] |= {"f1_grades_1_3": 0.9}
+    told = report.render({**metrics, "commissioned": {**metrics["commissioned"], "contexts": spoilt}})
+    assert f"{spoilt[3]['objective']}, 2.000 % (1.000 to 3.000 %)" in told
+    assert f"least F1 of grades 1 to 3: {spoilt[-1]['group']}, 0.9000." in told
+
+
 def test_a_ceiling_is_learnt_per_class_and_keeps_the_rate() -> None:
     learnt = ceiling.learn(quiet, commands=12_000)
     hits = ceiling.found(learnt, TEST, 0.01)
