@@ -58,7 +58,7 @@ def test_the_committed_report_meets_the_aims(metrics: dict[str, Any]) -> None:
 
 def test_metrics_have_the_keys_of_the_house_plan(metrics: dict[str, Any]) -> None:
     keys = {"objective", "group", "normals", "anomalies", "f1_grades_1_3", "recall_by_grade", "recall_by_class"}
-    keys |= {"ceiling_by_class", "false_alarm_rate", "false_alarm_ci95"}
+    keys |= {"ceiling_by_class", "undivided_ceiling_by_class", "false_alarm_rate", "false_alarm_ci95"}
     for context in (*metrics["contexts"], metrics["overall"]):
         assert keys <= set(context)
     assert {context["objective"] for context in metrics["contexts"]} == {"all", *OBJECTIVES}
@@ -74,6 +74,16 @@ def test_the_report_is_drawn_from_the_metrics(metrics: dict[str, Any], tmp_path:
 def test_the_table_does_not_depend_on_the_order_in_a_file(metrics: dict[str, Any]) -> None:
     backwards = {**metrics, "better_than_baselines": dict(reversed(metrics["better_than_baselines"].items()))}
     assert report.render(backwards) == report.render(metrics)
+
+
+def test_the_table_has_both_ceilings_of_every_class(metrics: dict[str, Any]) -> None:
+    rows = [line for line in report.render(metrics).splitlines() if line.startswith(("| CF", "| CS"))]
+    local = metrics["commissioned"]["overall"]
+    assert len(rows) == len(local["ceiling_by_class"])
+    for row in rows:
+        name, *_, top, _share, shared = (cell.strip() for cell in row.strip("|").split("|"))
+        assert top == f"{100 * local['ceiling_by_class'][name]:.1f} %"
+        assert shared == f"{100 * local['undivided_ceiling_by_class'][name]:.1f} %"
 
 
 def test_the_table_names_the_worst_context_of_commissioned_sites(metrics: dict[str, Any]) -> None:
@@ -94,6 +104,10 @@ def test_a_ceiling_is_learnt_per_class_and_keeps_the_rate() -> None:
     assert set(learnt.by_class) == {name for name, grade in zip(made.classes, made.grades, strict=True) if grade > 3}
     assert hits[made.grades <= 3].all()
     assert 0.2 < hits[made.grades > 3].mean() < 1
+    shared = ceiling.found(learnt, TEST, 0.01, undivided=True)
+    assert shared[made.grades <= 3].all()
+    assert 0.2 < shared[made.grades > 3].mean() < 1
+    assert (shared != hits).any()
 
 
 def test_the_view_of_the_ceiling_is_finite_and_knows_the_site() -> None:

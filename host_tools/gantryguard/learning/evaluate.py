@@ -6,7 +6,7 @@ calibration has seen (`trial`). Normals and anomalies are generated, so the figu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -40,6 +40,7 @@ class Outcome:
     grades: NDArray[np.int64]
     truth: NDArray[np.str_]  # the one field that was changed, or ""
     ceiling: Flags | None = None  # what the unconstrained classifiers find at the same rate of false alarms
+    undivided: Flags | None = None  # and what one for all classes does
 
 
 def run(pipeline: Pipeline, tests: Iterable[Trial]) -> Outcome:
@@ -109,9 +110,7 @@ def figures(outcome: Outcome, ours: Flags, theirs: Flags) -> dict[str, object]:
     found, classes, grades = outcome.found.alarm[theirs], outcome.classes[theirs], outcome.grades[theirs]
     rate = float(alarm.mean()) if len(alarm) else 0.0
     subtle = grades > GROSS
-    ceiling: Mapping[str, float] = {}
-    if outcome.ceiling is not None:
-        ceiling = shares(outcome.ceiling[theirs][subtle], classes[subtle])
+    tops = [{} if top is None else shares(top[theirs][subtle], classes[subtle]) for top in (outcome.ceiling, outcome.undivided)]
     by_network, by_dose_check = (int(np.isin(reason, set_).sum()) for set_ in (NETWORK_REASONS, DOSE_CHECK_REASONS))
     return {
         "normals": len(alarm),
@@ -120,7 +119,8 @@ def figures(outcome: Outcome, ours: Flags, theirs: Flags) -> dict[str, object]:
         "recall_by_grade": shares(found, grades.astype(np.str_)),
         "recall_by_class": shares(found, classes),
         "recall_by_class_grades_4_5": shares(found[subtle], classes[subtle]),
-        "ceiling_by_class": ceiling,
+        "ceiling_by_class": tops[0],
+        "undivided_ceiling_by_class": tops[1],
         "false_alarm_rate": round(rate, DIGITS),
         "false_alarm_ci95": [round(end, DIGITS) for end in interval(int(alarm.sum()), len(alarm))],
         "false_alarms": {
@@ -139,6 +139,6 @@ def blame(outcome: Outcome) -> dict[str, float]:
     return {"grades_1_3": share(right[gross]), "grade_4": share(right[subtle])}
 
 
-def with_ceiling(outcome: Outcome, ceiling: Flags) -> Outcome:
-    """The outcome with what the unconstrained classifiers find."""
-    return replace(outcome, ceiling=ceiling)
+def with_ceiling(outcome: Outcome, ceiling: Flags, undivided: Flags) -> Outcome:
+    """The outcome with what the unconstrained classifiers find, and what one for all classes does."""
+    return replace(outcome, ceiling=ceiling, undivided=undivided)

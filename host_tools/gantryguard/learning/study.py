@@ -101,7 +101,8 @@ def _rows_by_destination(profile: Profile) -> bytes:
 
 def _with_ceiling(whole: Outcome, learnt: ceiling.Learnt, tests: Sequence[Trial]) -> Outcome:
     rate = float(whole.normals.alarm.mean())
-    return evaluate.with_ceiling(whole, np.concatenate([ceiling.found(learnt, test, rate) for test in tests]))
+    tops = [np.concatenate([ceiling.found(learnt, test, rate, undivided=one) for test in tests]) for one in (False, True)]
+    return evaluate.with_ceiling(whole, *tops)
 
 
 def _of_seed(seed: int, part: Outcome) -> dict[str, object]:

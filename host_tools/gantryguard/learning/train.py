@@ -87,7 +87,7 @@ def _trunks(size: int, share: float, most: float, *, known: bool) -> Pool:
 
 FREE_BUDGET = Budget(0.00003, 0.00003)
 SHIPPED = Budget(0.0011, 0.0018, (_trunks(LARGE, 0.0016, 0.0024, known=False), _trunks(SLIM, 0.002, 0.0028, known=False)))
-COMMISSIONED = Budget(0.00015, 0.0004, (_trunks(LARGE, 0.0012, 0.004, known=True), _trunks(SLIM, 0.0022, 0.005, known=True)))
+COMMISSIONED = Budget(0.00008, 0.0002, (_trunks(LARGE, 0.0012, 0.003, known=True), _trunks(SLIM, 0.0021, 0.005, known=True)))
 
 
 @dataclass(frozen=True)
