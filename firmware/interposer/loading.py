@@ -144,7 +144,7 @@ def _arrange(package):
 
 
 def _prove(package, ahead, watchdog):
-    """The golden frames, by a judge of their own: a reason, and its networks, of which preparing takes longest."""
+    """Judge the golden frames by a judge of their own: a reason, and its networks, because preparing them takes long."""
     from interposer.core.golden import prove
 
     judge = Judge(package, layers, evaluate, ahead)

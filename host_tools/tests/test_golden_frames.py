@@ -44,6 +44,17 @@ def test_a_package_proves_itself(folder: Path, ct: Profile) -> None:
     assert golden.prove(package, Judge(package), lambda: None) == NONE
 
 
+def test_a_judge_that_gets_the_networks_of_the_one_that_proved_judges_alike(ct: Profile) -> None:
+    """What a frame comes to, networks' scores among it, is the same once more: nothing of the frames before is left."""
+    package = Package(ct.blob, "pico")
+    first = Judge(package)
+    assert golden.prove(package, first, lambda: None) == NONE
+    second = Judge(package, engine=first.network_engine)
+    assert second.network_engine is first.network_engine
+    assert second.exam is not first.exam
+    assert golden.prove(package, second, lambda: None) == NONE
+
+
 def test_the_ct_profile_s_frames_see_every_verdict(ct: Profile) -> None:
     section, verdicts, at = ct.package.table("golden"), [], 0
     while at < len(section):

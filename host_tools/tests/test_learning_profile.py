@@ -213,10 +213,24 @@ def test_groups_of_a_pool_share_a_threshold_up_to_what_one_of_them_may_cost() ->
     together = scores[groups != 3]
     assert found[1] == found[2] == np.sort(together)[::-1][4_000]
     assert found[3] == 5_000
+    above = train.Budget(0.001, 1.0, (pool,)).bounds(groups, scores, 15_000.0, 1.0)
+    assert above == {1: found[1], 2: found[1], 3: 15_000}
+    assert train.Budget(0.001, 1.0, (pool,)).bounds(groups, scores, 5_000.0, 1.02)[1] == int(found[1] * 1.02)
     capped = train.Budget(0.001, 1.0, (replace(pool, most=0.1),)).bounds(groups, scores, 5_000.0, 1.0)
     assert capped == {1: found[1], 2: 2 * 8_999, 3: 5_000}
     elsewhere = train.Budget(0.001, 1.0, (train.Pool(frozenset([4]), 0.2, 1.0),)).bounds(groups, scores, 5_000.0, 1.0)
     assert set(elsewhere.values()) == {5_000}
+
+
+def test_too_few_normals_set_no_threshold_of_their_own() -> None:
+    """Neither for a pool, nor for a group of one, which gets the higher one of its pool's threshold and the common one."""
+    scores = np.concatenate([np.arange(10_000), np.array([5, 7])])
+    groups = np.repeat([1, 2], [10_000, 2])
+    small = train.Budget(0.001, 1.0, (train.Pool(frozenset([2]), 0.2, 1.0),))
+    assert small.bounds(groups, scores, 8_900.0, 1.0) == {1: 8_900, 2: 8_900}
+    large = train.Budget(0.001, 1.0, (train.Pool(frozenset([1, 2]), 0.2, 1.0),))
+    assert large.bounds(groups, scores, 8_900.0, 1.0) == {1: 7_999, 2: 8_900}
+    assert large.bounds(groups, scores, 100.0, 1.0) == {1: 7_999, 2: 7_999}
 
 
 def test_pools_are_trunks_of_slim_adults_and_large_patients() -> None:
@@ -227,6 +241,9 @@ def test_pools_are_trunks_of_slim_adults_and_large_patients() -> None:
     sizes = [{(group - 1) // count % features.SIZES for group in pool} for pool in (*shipped, *commissioned)]
     assert sizes == 2 * [{features.LARGE}, {features.SLIM}]
     assert len(set(groups)) == len(groups)
+    unknown = features.SIZES * count  # groups up to this one are of unknown sites
+    assert all(group <= unknown for pool in shipped for group in pool)
+    assert all(group > unknown for pool in commissioned for group in pool)
     assert max(groups) < features.SCAN_GROUPS
     told = {names[(group - 1) % count + 1] for group in groups}
     assert {"chest", "ctpa", "abdomen_pelvis", "cap"} <= told

@@ -52,6 +52,10 @@ def test_the_committed_report_meets_the_aims(metrics: dict[str, Any]) -> None:
     assert all(context["f1_grades_1_3"] >= 0.995 for context in metrics["contexts"])
     assert all(context["false_alarm_ci95"][1] <= 0.003 for context in metrics["contexts"])
     assert metrics["overall"]["false_alarm_ci95"][1] <= 0.001
+    commissioned = metrics["commissioned"]
+    assert commissioned["overall"]["false_alarm_ci95"][1] <= 0.001
+    assert all(context["false_alarm_ci95"][1] <= 0.003 for context in commissioned["contexts"])
+    assert all(context["f1_grades_1_3"] >= 0.995 for context in commissioned["contexts"])
     assert metrics["float_vs_int8"]["f1_points_lost"] <= 0.2
     assert all(row["guard"] >= row["best_baseline"] for row in metrics["better_than_baselines"].values())
 
@@ -81,9 +85,9 @@ def test_the_table_has_both_ceilings_of_every_class(metrics: dict[str, Any]) -> 
     local = metrics["commissioned"]["overall"]
     assert len(rows) == len(local["ceiling_by_class"])
     for row in rows:
-        name, *_, top, _share, shared = (cell.strip() for cell in row.strip("|").split("|"))
+        name, *_, top, _share, undivided = (cell.strip() for cell in row.strip("|").split("|"))
         assert top == f"{100 * local['ceiling_by_class'][name]:.1f} %"
-        assert shared == f"{100 * local['undivided_ceiling_by_class'][name]:.1f} %"
+        assert undivided == f"{100 * local['undivided_ceiling_by_class'][name]:.1f} %"
 
 
 def test_the_table_names_the_worst_context_of_commissioned_sites(metrics: dict[str, Any]) -> None:
@@ -97,17 +101,24 @@ def test_the_table_names_the_worst_context_of_commissioned_sites(metrics: dict[s
     assert f"least F1 of grades 1 to 3: {spoilt[-1]['group']}, 0.9000." in told
 
 
-def test_a_ceiling_is_learnt_per_class_and_keeps_the_rate() -> None:
+def test_a_ceiling_is_learnt_per_class_and_for_all_together() -> None:
     learnt = ceiling.learn(quiet, commands=12_000)
-    hits = ceiling.found(learnt, TEST, 0.01)
+    hits = ceiling.found(learnt.by_class, TEST, 0.01)
     made = TEST.anomalies
     assert set(learnt.by_class) == {name for name, grade in zip(made.classes, made.grades, strict=True) if grade > 3}
     assert hits[made.grades <= 3].all()
     assert 0.2 < hits[made.grades > 3].mean() < 1
-    shared = ceiling.found(learnt, TEST, 0.01, undivided=True)
-    assert shared[made.grades <= 3].all()
-    assert 0.2 < shared[made.grades > 3].mean() < 1
-    assert (shared != hits).any()
+    undivided = ceiling.found(learnt.for_all(), TEST, 0.01)
+    assert undivided[made.grades <= 3].all()
+    assert 0.2 < undivided[made.grades > 3].mean() < 1
+    assert (undivided != hits).any()
+
+
+def test_every_class_weighs_the_same_and_all_together_as_the_normals() -> None:
+    classes = np.repeat(["CF1", "CS3", "CS8"], [10, 30, 200])
+    weights = ceiling.weights_of(600, classes)
+    assert (weights[:600] == 1).all()
+    assert [weights[600:][classes == name].sum() for name in ("CF1", "CS3", "CS8")] == pytest.approx([200, 200, 200])
 
 
 def test_the_view_of_the_ceiling_is_finite_and_knows_the_site() -> None:

@@ -64,8 +64,9 @@ class Judge:
 
     `result` holds them, one word each (R_...); the properties say the same. `scores` and `thresholds` hold each network's
     last score and its hold threshold; `output_at` and `expected`, after `mended`, the output that knows the field, and what
-    it should be. `layers` and `evaluate` are the kernels, readable or optimised, `ahead` is what `core.ahead.split` says, and
-    `engine` the networks of another judge of this package, which is not to be asked any more.
+    it should be. `layers` and `evaluate` are the kernels, readable or optimised, and `ahead` is what `core.ahead.split` says.
+    `engine`: the networks of an earlier judge of the same package, ready to run, in place of `layers`; that judge must not be
+    used any more.
     """
 
     def __init__(self, package, layers=layers, evaluate=evaluate, ahead=None, engine=None):
@@ -91,6 +92,8 @@ class Judge:
         self.network_engine = engine
         self.scores = self.network_engine.scores
         self.thresholds = self.network_engine.hold_above
+        for index in range(len(self.scores)):
+            self.scores[index] = self.thresholds[index] = 0  # of an earlier judge
         self.output_at = 0
         self.expected = 0
         self.result = array("i", bytes(4 * RESULT_WORDS))

@@ -36,10 +36,10 @@ through the unborn child of a patient who is known to be pregnant is always held
 {macs} multiplications and {size} bytes in all; the package has {package} bytes. int8 weights, activations 0..127,
 power-of-two scales: onnxruntime, the Python reference and the device agree to the bit. `context_free` is a denoising
 autoencoder that has seen normal commands only. `context_sensitive` sees objective and patient as well. It learnt from normals
-and generated anomalies: seven outputs accuse a field each, by the logarithm of the odds that it is wrong ({even} is even, a
-normal counting as {normal:g} commands; their squares are the score), seven more say what the field should have been, for the
-proposal. One input tells whether the usual
-dose is that of all sites, as shipped, or of the site itself, after commissioning; the thresholds are apart for both.
+and generated anomalies: seven outputs accuse a field each, by the logarithm of the odds that it is wrong ({even} where they
+are even, each normal counted {normal:g} times; their squares are the score), seven more say what the field should have been,
+for the proposal. One input tells whether the usual dose is that of all sites, as shipped, or of the site itself, after
+commissioning; the thresholds are apart for both.
 
 ## Data
 
@@ -106,8 +106,8 @@ trial's doses spread over a factor of four, three times the current is often nor
 - Slim patients (CS3): the ceiling finds more of a technique for 110 kg on 50 kg than the guard. Not because it may spend its
   false alarms on them alone: with no objective and no patient group above 0.3 % it loses half a point of the class. Boosted
   trees on the device's own inputs come nearer, too, but need half as many false alarms again.
-- A site whose own doses of an objective are twice the usual ones has more of these scans held, up to one in fifty, because
-  commissioning with a few exams never lets a dose pass that no other site gives: commission with {many} or more of it.
+- A site whose own doses of an objective are far above the usual ones has more of these scans held, because commissioning with a
+  few exams never lets a dose pass that no other site gives: commission with {many} or more of it.
 - Anomalies of the test are of the kinds that the second network has learnt from. What is of no such kind is left to the
   limits, the ranges and the autoencoder.
 - Sequences (replay, order, repetition) are the business of the guard's rules, not of this detector.

@@ -40,7 +40,7 @@ class Outcome:
     grades: NDArray[np.int64]
     truth: NDArray[np.str_]  # the one field that was changed, or ""
     ceiling: Flags | None = None  # what the unconstrained classifiers find at the same rate of false alarms
-    undivided: Flags | None = None  # and what one for all classes does
+    undivided: Flags | None = None  # what one unconstrained classifier for all classes finds at that rate
 
 
 def run(pipeline: Pipeline, tests: Iterable[Trial]) -> Outcome:
@@ -110,7 +110,10 @@ def figures(outcome: Outcome, ours: Flags, theirs: Flags) -> dict[str, object]:
     found, classes, grades = outcome.found.alarm[theirs], outcome.classes[theirs], outcome.grades[theirs]
     rate = float(alarm.mean()) if len(alarm) else 0.0
     subtle = grades > GROSS
-    tops = [{} if top is None else shares(top[theirs][subtle], classes[subtle]) for top in (outcome.ceiling, outcome.undivided)]
+
+    def ceiling(known: Flags | None) -> dict[str, float]:
+        return {} if known is None else shares(known[theirs][subtle], classes[subtle])
+
     by_network, by_dose_check = (int(np.isin(reason, set_).sum()) for set_ in (NETWORK_REASONS, DOSE_CHECK_REASONS))
     return {
         "normals": len(alarm),
@@ -119,8 +122,8 @@ def figures(outcome: Outcome, ours: Flags, theirs: Flags) -> dict[str, object]:
         "recall_by_grade": shares(found, grades.astype(np.str_)),
         "recall_by_class": shares(found, classes),
         "recall_by_class_grades_4_5": shares(found[subtle], classes[subtle]),
-        "ceiling_by_class": tops[0],
-        "undivided_ceiling_by_class": tops[1],
+        "ceiling_by_class": ceiling(outcome.ceiling),
+        "undivided_ceiling_by_class": ceiling(outcome.undivided),
         "false_alarm_rate": round(rate, DIGITS),
         "false_alarm_ci95": [round(end, DIGITS) for end in interval(int(alarm.sum()), len(alarm))],
         "false_alarms": {
@@ -140,5 +143,5 @@ def blame(outcome: Outcome) -> dict[str, float]:
 
 
 def with_ceiling(outcome: Outcome, ceiling: Flags, undivided: Flags) -> Outcome:
-    """The outcome with what the unconstrained classifiers find, and what one for all classes does."""
+    """The outcome with what the unconstrained classifiers find, and what one of them for all classes finds."""
     return replace(outcome, ceiling=ceiling, undivided=undivided)

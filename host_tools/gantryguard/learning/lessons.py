@@ -36,7 +36,8 @@ LOCALISER_SHARE = 0.1
 SURELY_HIGH = 0.0005  # of a site's normals above a dose that its range holds for sure, whose end is a little lower
 # Fields that no output accuses, and the one that then stands for them.
 INSTEAD = {"rotations": "ma", "pregnant": "scan_length_mm"}
-# What no range tells and little sets apart from practice counts more; what practice is full of counts less.
+# What no range tells and little sets apart from practice counts more (at most 16: `mlp.fit`); what practice is full of counts
+# less.
 EMPHASIS = {
     "obese_technique_on_slim": 12.0,
     "pelvis_in_embolism_scan": 4.0,

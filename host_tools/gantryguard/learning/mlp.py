@@ -37,7 +37,8 @@ TINY = 2.0**-20
 ODDS_STEPS = 16  # an accusing output's unit: this many steps multiply the odds by e
 SURE = 4095  # sixteenths of a step: beyond it the probability does not change
 ACCUSED = 64.0  # an accusation that is wrong for sure counts as an error of so many steps
-EVEN = 72  # an accusing output where the odds are even: what is less likely, down to 1 in 90, must not all be rectified to 0
+# An accusing output where the weighted odds are even: what is less likely, down to 1 in 90, must not all be rectified to 0.
+EVEN = 72  # 32 + ODDS_STEPS x ln(`train.Recipe.normal`), so that scores stay as large as where normals weigh 1
 CHANCE = np.rint(1024 / (1 + np.exp((np.arange(SURE, -SURE - 1, -1) / 16 + EVEN) / ODDS_STEPS))) / 1024  # as on any computer
 
 
@@ -102,7 +103,8 @@ def fit(
 
     `importance` (n_out,): weight of each target's error, rounded to sixteenths; `emphasis` (n,) the same for rows. `corrupt`
     spoils each batch of inputs (the targets stay), so that the network learns to mend. `accused` (n, k): truths that k
-    further outputs learn to tell, as logarithms of the odds, EVEN being even (logistic loss).
+    further outputs learn to tell, as logarithms of the odds, EVEN being even (logistic loss); rows then weigh at most 16, so
+    that no error is cut off.
     `say(done 0..1, text)` is told of progress.
     Raises ValueError for values or a batch outside what keeps sums exact.
     """
@@ -116,6 +118,8 @@ def fit(
     steps_in_all = plan.epochs * (len(inputs) // plan.batch)
     weights = on_lattice(np.minimum(importance, LARGEST_ERROR / 256), 4)
     weight_of_row = on_lattice(np.ones(len(inputs)) if emphasis is None else emphasis, 4)
+    if accused is not None and weight_of_row.max() * ACCUSED > LARGEST_ERROR:
+        raise ValueError(f"a row weighs {weight_of_row.max()}: at most {LARGEST_ERROR / ACCUSED}")
     done = 0
     for epoch in range(plan.epochs):
         order = dice.permutation(len(inputs))

@@ -119,8 +119,8 @@ def _classes(overall: Mapping[str, Any], local: Mapping[str, Any]) -> list[str]:
 
 def _against(figures: Mapping[str, Any], name: str) -> str:
     ours, top = figures["recall_by_class_grades_4_5"][name], figures["ceiling_by_class"][name]
-    shared = figures["undivided_ceiling_by_class"][name]
-    return f"{100 * ours:.1f} % | {100 * top:.1f} % | {100 * ours / top if top else 100:.0f} % | {100 * shared:.1f} %"
+    undivided = figures["undivided_ceiling_by_class"][name]
+    return f"{100 * ours:.1f} % | {100 * top:.1f} % | {100 * ours / top if top else 100:.0f} % | {100 * undivided:.1f} %"
 
 
 def _contexts(path: Path, metrics: Mapping[str, Any]) -> Path:

@@ -101,7 +101,9 @@ def _rows_by_destination(profile: Profile) -> bytes:
 
 def _with_ceiling(whole: Outcome, learnt: ceiling.Learnt, tests: Sequence[Trial]) -> Outcome:
     rate = float(whole.normals.alarm.mean())
-    tops = [np.concatenate([ceiling.found(learnt, test, rate, undivided=one) for test in tests]) for one in (False, True)]
+    tops = [
+        np.concatenate([ceiling.found(models, test, rate) for test in tests]) for models in (learnt.by_class, learnt.for_all())
+    ]
     return evaluate.with_ceiling(whole, *tops)
 
 

@@ -41,7 +41,7 @@ ERROR_QUANTILE = 0.999
 UNWEIGHTED = 16  # sixteenths
 BIAS_BYTES = 4
 CALIBRATION_SEED = 1000  # added to the seed of training
-FEWEST = 2_000  # normals that a group needs for a threshold of its own
+FEWEST = 2_000  # normals that a group or a pool needs for a threshold of its own
 
 
 FREE = mlp.Plan((20, 8, 20), epochs=20, rate=0.004)
@@ -50,7 +50,10 @@ SENSITIVE = mlp.Plan((60, 32), epochs=80, batch=1024, rate=0.002)
 
 @dataclass(frozen=True)
 class Pool:
-    """Groups with one threshold: shares of their held-out normals that a network may hold, of all together and of any one."""
+    """Groups with one threshold: shares of their held-out normals that a network may hold, of all together and of any one.
+
+    The share of all together is held exactly, so that their threshold may lie below that of the groups of no pool.
+    """
 
     groups: frozenset[int]
     share: float
@@ -59,25 +62,31 @@ class Pool:
 
 @dataclass(frozen=True)
 class Budget:
-    """Shares of held-out normals that a network may hold: of all, of any group at most, and of some groups apart."""
+    """Shares of held-out normals that a network may hold: of all, of any group at most, and of some groups (disjoint pools)."""
 
     overall: float
     most: float
     pools: tuple[Pool, ...] = ()
 
     def bounds(self, groups: Whole, scores: Whole | Real, common: float, margin: float) -> dict[int, float]:
-        """The threshold of every group of these normals, (n,); `common` is that of the groups of no pool."""
-        least = {int(one): (common, self.most) for one in np.unique(groups)}
+        """Threshold by group. `groups` and `scores` (n,) are of held-out normals, `common` is for the groups of no pool.
+
+        A group with too few normals to be checked gets the higher one of `common` and of its pool's threshold.
+        """
+        floors = {int(one): common for one in np.unique(groups)}
+        most = dict.fromkeys(floors, self.most)
         for pool in self.pools:
-            here = np.isin(groups, list(pool.groups))
-            together = threshold_of(scores[here], pool.share, margin) if here.any() else common
-            least |= {int(one): (together, pool.most) for one in np.unique(groups[here])}
-        return {one: _raised(scores[groups == one], *bound, margin) for one, bound in least.items()}
-
-
-def _raised(scores: Whole | Real, least: float, most: float, margin: float) -> float:
-    """A group's threshold: no lower than `least`, and higher if it would hold more than the share `most` of enough normals."""
-    return max(least, threshold_of(scores, most, margin)) if len(scores) >= FEWEST else least
+            inside = np.isin(groups, list(pool.groups))
+            if inside.sum() >= FEWEST:
+                together = threshold_of(scores[inside], pool.share, margin)
+                floors |= dict.fromkeys(pool.groups & floors.keys(), together)
+                most |= dict.fromkeys(pool.groups & floors.keys(), pool.most)
+        found = {}
+        for one, floor in floors.items():
+            own = scores[groups == one]
+            checked = threshold_of(own, most[one], margin) if len(own) >= FEWEST else common
+            found[one] = max(floor, checked)
+        return found
 
 
 def _trunks(size: int, share: float, most: float, *, known: bool) -> Pool:
@@ -105,7 +114,7 @@ class Recipe:
     mending: float = 0.25  # weight of what fields should have been, beside which of them are wrong
     ranged: float = 0.25  # weight of anomalies at a known site whose dose its range holds anyway
     gross: float = 4.0  # weight of anomalies of grades 1 to 3 that no limit refuses
-    normal: float = 12.0  # weight of normals: what is to be told best is the odds that thresholds lie at, not even ones
+    normal: float = 12.0  # weight of normals: the odds are then even near the thresholds, where training is most exact
     refused_of: int = 8  # one in so many anomalies is taught though a limit refuses it: a proposal for it is wanted as well
 
     def budget(self, name: str, *, known: bool) -> Budget:
