@@ -18,6 +18,7 @@ from interposer.core.reasons import BLOCK, HOLD
 from interposer.service.events import EVENTS
 
 MOST_BUFFERED = 64  # the one packet that the device had already handed over
+USUAL_ROTATION_S = (0.5, 0.6)  # of 98 in 100 generated scans of the abdomen
 LATE_US = 50_000  # while an answer is being written, collection of its garbage included
 
 pytestmark = pytest.mark.forked
@@ -73,10 +74,11 @@ def test_a_network_tells_score_and_threshold_and_what_would_pass(guard: Guard) -
     (verdict,) = happened(guard, "verdict")
     assert verdict["reason"] == reasons.ABNORMAL_FOR_CONTEXT
     assert verdict["extra"] > verdict["threshold"] > 0
-    usual_s = cases.abdomen().parameters["rotation_s"]
-    assert proposed(guard) == ("rotation_s", usual_s)
+    field, rotation_s = proposed(guard)
+    assert field == "rotation_s"
+    assert USUAL_ROTATION_S[0] <= rotation_s <= USUAL_ROTATION_S[1] < cases.SLOW["rotation_s"]
     guard.press("cancel", 700)
-    frame = guard.frame("scan_parameters", cases.abdomen(**cases.SLOW | {"rotation_s": usual_s}).parameters)
+    frame = guard.frame("scan_parameters", cases.abdomen(**cases.SLOW | {"rotation_s": rotation_s}).parameters)
     assert guard.send(frame) == frame
 
 
