@@ -63,8 +63,8 @@ gen-check-trained: setup ## the same with networks trained anew (minutes)
 checks: setup ## lint, types and gen-check, two at a time
 	@$(MAKE) --no-print-directory -j 2 lint types gen-check
 
-# Two workers share two cores. With threads of their own that wait for each other actively, boosting takes more than ten times as
-# long (300 s instead of 31 for the test of the ceiling).
+# Two workers share two cores. With threads of their own, which wait for each other actively, boosting takes many times as long (on a
+# busy machine more than 300 s instead of 31 for the test of the ceiling).
 test test-full: export OMP_NUM_THREADS := 1
 test test-full: export OPENBLAS_NUM_THREADS := 1
 

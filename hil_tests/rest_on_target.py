@@ -8,7 +8,7 @@ from interposer.hal import board_record as board
 from interposer.hal.rest import prepare, rest
 
 SHORT_US = 20
-CALL_US = 30  # overhead, at most: the interpreter calls, looks at the clock twice and subtracts
+CALL_US = 20  # overhead, at most: the interpreter calls, looks at the clock twice and subtracts
 JITTER_US = 3  # by how much the overhead of rests of different lengths may differ
 LONG_US = 200000
 

@@ -45,6 +45,17 @@ def test_what_the_card_says_of_real_data_is_what_was_measured(metrics: dict[str,
     assert [figure for figure in figures if figure not in measured] == []
 
 
+def test_what_the_card_says_of_slim_patients_is_in_the_report(metrics: dict[str, Any]) -> None:
+    local = metrics["commissioned"]["overall"]
+    ours, top, undivided = (
+        local[key]["CS3"] for key in ("recall_by_class_grades_4_5", "ceiling_by_class", "undivided_ceiling_by_class")
+    )
+    told = (CT / "MODEL_CARD.md").read_text(encoding="utf-8").partition("- Slim patients (CS3)")[2].partition("\n- ")[0]
+    assert re.findall(r"\d+ %", told) == [f"{100 * ours / top:.0f} %", f"{100 * undivided / top:.0f} %"]
+    assert "Two thirds" in told
+    assert 0.6 < (top - undivided) / (top - ours) < 0.73
+
+
 def test_the_committed_report_meets_the_aims(metrics: dict[str, Any]) -> None:
     assert metrics["overall"]["normals"] >= 200_000
     assert metrics["overall"]["anomalies"] >= 100_000
@@ -108,6 +119,9 @@ def test_a_ceiling_is_learnt_per_class_and_for_all_together() -> None:
     assert set(learnt.by_class) == {name for name, grade in zip(made.classes, made.grades, strict=True) if grade > 3}
     assert hits[made.grades <= 3].all()
     assert 0.2 < hits[made.grades > 3].mean() < 1
+    for name, model in learnt.by_class.items():  # each has a threshold of its own
+        rows = (np.array(made.classes) == name) & (made.grades > 3)
+        assert (ceiling.found({name: model}, TEST, 0.01)[rows] == hits[rows]).all()
     undivided = ceiling.found(learnt.for_all(), TEST, 0.01)
     assert undivided[made.grades <= 3].all()
     assert 0.2 < undivided[made.grades > 3].mean() < 1
