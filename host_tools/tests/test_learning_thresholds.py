@@ -49,7 +49,8 @@ def test_too_few_normals_set_no_threshold_of_their_own() -> None:
     scores = np.concatenate([np.arange(10_000), np.array([5, 7])])
     groups = np.repeat([1, 2], [10_000, 2])
     small = train.Budget(0.001, 1.0, (train.Pool(frozenset([2]), 0.2, 1.0),))
-    assert small.bounds(groups, scores, 8_900.0, 1.0) == {1: 8_900, 2: 8_900}
+    for common in (3.0, 8_900.0):
+        assert small.bounds(groups, scores, common, 1.0) == {1: common, 2: common}
     large = train.Budget(0.001, 1.0, (train.Pool(frozenset([1, 2]), 0.2, 1.0),))
     assert large.bounds(groups, scores, 8_900.0, 1.0) == {1: 7_999, 2: 8_900}
     assert large.bounds(groups, scores, 100.0, 1.0) == {1: 7_999, 2: 7_999}

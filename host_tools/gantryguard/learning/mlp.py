@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 Real = NDArray[np.float64]
 Whole = NDArray[np.int64]
 Say = Callable[[float, str], None]
-Corrupt = Callable[[Whole, np.random.Generator], Whole]
 
 SHIFT = 6  # weights are multiples of 1/64, up to +-127/64
 HIGHEST_WEIGHT = 127
@@ -94,17 +93,15 @@ def fit(
     targets: Whole,
     importance: Real,
     plan: Plan,
-    corrupt: Corrupt | None = None,
     say: Say | None = None,
     emphasis: Real | None = None,
     accused: NDArray[np.bool_] | None = None,
 ) -> list[Dense]:
     """Train a network that gives `targets` (n, n_out) for `inputs` (n, n_in), whole numbers 0..127.
 
-    `importance` (n_out,): weight of each target's error, rounded to sixteenths; `emphasis` (n,) the same for rows. `corrupt`
-    spoils each batch of inputs (the targets stay), so that the network learns to mend. `accused` (n, k): truths that k
-    further outputs learn to tell, as logarithms of the odds, EVEN being even (logistic loss); rows then weigh at most 16, so
-    that no error is cut off.
+    `importance` (n_out,): weight of each target's error, rounded to sixteenths; `emphasis` (n,) the same for rows.
+    `accused` (n, k): truths that k further outputs learn to tell, as logarithms of the odds, EVEN being even (logistic loss);
+    rows then weigh at most 16, so that no error is cut off.
     `say(done 0..1, text)` is told of progress.
     Raises ValueError for values or a batch outside what keeps sums exact.
     """
@@ -125,11 +122,9 @@ def fit(
         order = dice.permutation(len(inputs))
         for start in range(0, len(inputs) - plan.batch + 1, plan.batch):
             rows = order[start : start + plan.batch]
-            batch = inputs[rows] if corrupt is None else corrupt(inputs[rows], dice)
             rate = plan.rate * (1.0 - done / steps_in_all) + plan.rate * 0.01
-            lesson = _Lesson(
-                batch.astype(np.float64), targets[rows].astype(np.float64), truths[rows], weights, weight_of_row[rows, None]
-            )
+            seen, wanted = inputs[rows].astype(np.float64), targets[rows].astype(np.float64)
+            lesson = _Lesson(seen, wanted, truths[rows], weights, weight_of_row[rows, None])
             _step(layers, adam, lesson, rate)
             done += 1
         if say is not None:
@@ -229,19 +224,3 @@ def _step(layers: list[Dense], adam: list[_Moments], lesson: _Lesson, rate: floa
             back = errors @ (steps[index][:, :-1] / (1 << SHIFT))
             errors = np.where(inside, np.clip(back, -LARGEST_ERROR, LARGEST_ERROR), 0.0)
         adam[index].update(layers[index], on_lattice(sums / (len(errors) * HIGHEST), MOMENT_BITS), rate)
-
-
-def swap_noise(columns: int, share: float) -> Corrupt:
-    """A `corrupt` that replaces some of the first `columns` inputs by those of another row of the batch.
-
-    In half of the rows each such input is replaced with probability `share`; the other rows stay as they are.
-    """
-
-    def corrupt(batch: Whole, dice: np.random.Generator) -> Whole:
-        other = batch[dice.permutation(len(batch))]
-        spoilt = (dice.random((len(batch), columns)) < share) & (dice.random((len(batch), 1)) < 0.5)
-        mixed = batch.copy()
-        mixed[:, :columns] = np.where(spoilt, other[:, :columns], batch[:, :columns])
-        return mixed
-
-    return corrupt

@@ -168,7 +168,7 @@ def _denoiser(guards: Guards, network: Network, seed: int, recipe: Recipe, say: 
     wanted = guards.read([network], clean)[0].targets.astype(np.int64)
     inputs = guards.read([network], spoilt)[0].inputs.astype(np.int64)
     plan = replace(recipe.free, seed=seed)
-    return mlp.fit(inputs, wanted, _importance(wanted), plan, None, say)
+    return mlp.fit(inputs, wanted, _importance(wanted), plan, say)
 
 
 def _accuser(guards: Guards, network: Network, seed: int, recipe: Recipe, say: mlp.Say) -> list[mlp.Dense]:
@@ -176,7 +176,8 @@ def _accuser(guards: Guards, network: Network, seed: int, recipe: Recipe, say: m
     mended = [target for target, accuses in zip(network.targets, network.accuses(), strict=True) if not accuses]
     fields = [target.field.name for target in mended if target.field]
     taught = lessons.lesson(recipe.lesson, reference_scanner(), seed, fields)
-    refused = alarms(Pipeline(guards.shipped), taught.seen.commands) & ~taught.is_normal()
+    is_normal = taught.is_normal()
+    refused = alarms(Pipeline(guards.shipped), taught.seen.commands) & ~is_normal
     keep = ~refused
     keep[:: recipe.refused_of] = True
     seen, accused = taught.seen.take(keep), taught.accused[keep]
@@ -185,9 +186,9 @@ def _accuser(guards: Guards, network: Network, seed: int, recipe: Recipe, say: m
     slots = [quantity.slot for quantity in network.inputs]
     passed = tuple(slots.index(target.row.slot) for target in mended)
     plan = replace(recipe.sensitive, seed=seed + 1, passed=passed)
-    weights = np.select([taught.is_normal(), taught.is_gross & ~refused], [recipe.normal, recipe.gross], 1.0)
+    weights = np.select([is_normal, taught.is_gross & ~refused], [recipe.normal, recipe.gross], 1.0)
     emphasis = (taught.emphasis * weights)[keep]
-    found_by_range = taught.out_of_range[keep] & ~taught.is_normal()[keep]
+    found_by_range = (taught.out_of_range & ~is_normal)[keep]
     return mlp.fit(
         np.concatenate(inputs),
         np.concatenate([wanted, wanted]),
