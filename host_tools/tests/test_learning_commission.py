@@ -10,13 +10,14 @@ import pytest
 
 from gantryguard import paths
 from gantryguard.cli.main import main
+from gantryguard.clinic import objectives as tables_of
 from gantryguard.clinic import schema
 from gantryguard.clinic.commands import Commands
-from gantryguard.clinic.generator import generate_at_sites, site_effect
+from gantryguard.clinic.generator import generate_at_sites
 from gantryguard.clinic.scanner import reference_scanner
 from gantryguard.errors import UserError
 from gantryguard.learning import proposals, ranges, red_team, sites, trial
-from gantryguard.learning.commission import FEWEST_EXAMS, commission
+from gantryguard.learning.commission import FEWEST_EXAMS, commission, levels, residuals
 from gantryguard.learning.pipeline import Pipeline, nets_of
 from gantryguard.learning.site_exams import read_exams
 from gantryguard.profiles.profile import Profile
@@ -42,11 +43,76 @@ def test_the_sites_own_level_is_found_and_its_ranges_are_narrower() -> None:
     assert set(found.levels) == set(OBJECTIVES)
     assert set(found.kept) == set(schema.OBJECTIVES) - set(OBJECTIVES)
     for name, level in found.levels.items():
-        assert np.log(level.ratio) == pytest.approx(site_effect(SITE, name), abs=0.12)
         general = ranges.generated().dose[name]
+        assert np.log(level.ratio / general.usual) == pytest.approx(levels(name, (SITE,), 400)[0], abs=0.1)
         assert general.low <= level.dose.low < level.ratio < level.dose.high <= general.high
         assert level.dose.factor < general.factor
     assert found.ranges.length == ranges.generated().length
+
+
+SOME_SITES = range(60, 900)
+
+
+def one_site(name: str, ratio: float, site: int = SITE, count: int = 120) -> Commands:
+    """Normal scans of one objective whose doses are this many times those of their site."""
+    scans = generate_at_sites(count, scanner=reference_scanner(), seed=9, sites=[site], objectives=(name,))[0]
+    return reference_scanner().restated(scans.replace(ma=np.round(scans["ma"] * ratio)))
+
+
+def with_others(exams_of_one: Commands) -> Commands:
+    """Enough exams to commission with."""
+    return Commands.concat([exams_of_one, one_site("head", 1.0)])
+
+
+def test_a_range_reaches_a_high_sites_own_99th_percentile_and_no_further() -> None:
+    """With 60 exams; sites below that of all sites gain nothing, and none more than what hardly any normal has."""
+    name = "paed_abdomen_pelvis"
+    general, expected, rarest = ranges.generated().dose[name], residuals(name), ranges.generated().rarest[name]
+    site_levels = levels(name, tuple(SOME_SITES), 200)
+    ends = {}
+    for place in np.argsort(site_levels)[-12:]:
+        found = commission(with_others(one_site(name, 1.0, SOME_SITES[int(place)], 60))).levels[name]
+        ends[SOME_SITES[int(place)]] = found.dose.high
+        assert found.dose.high <= max(general.high, min(found.ratio * np.exp(expected.often), rarest)) * 1.001
+    assert sum(general.high < end < rarest for end in ends.values()) >= 3
+    ordinary = commission(with_others(one_site(name, 1.0, SOME_SITES[int(np.argsort(site_levels)[420])], 60))).levels[name]
+    assert ordinary.dose.high < general.high
+
+
+def test_exams_that_hardly_differ_widen_no_range() -> None:
+    """The same dose in every exam shows no 99th percentile above it: somebody made them up, or a default has crept."""
+    name = "paed_abdomen_pelvis"
+    general = ranges.generated().dose[name]
+    scans = one_site(name, 1.0, count=400)
+
+    def ratio(commands: Commands) -> np.ndarray:
+        return ranges.dose_ratio(commands, name, tables_of.tables(), reference_scanner())
+
+    same = reference_scanner().restated(scans.replace(ma=np.clip(np.round(scans["ma"] * 1.88 / ratio(scans)), 20, 500)))
+    alike = same.take(np.abs(ratio(same) - 1.88) < 0.03)
+    assert len(alike) >= 60
+    level = commission(with_others(alike)).levels[name]
+    assert level.ratio == pytest.approx(1.88, abs=0.02)
+    assert level.dose.high <= general.high
+
+
+def test_the_red_team_gets_no_high_dose_past_a_site_with_high_doses(shipped: Profile) -> None:
+    """Beside the site's own 99th percentile, which is above that of all sites."""
+    name = "paed_abdomen_pelvis"
+    site = SOME_SITES[int(np.argmax(levels(name, tuple(SOME_SITES), 200)))]
+    found = commission(with_others(one_site(name, 1.0, site, 60))).ranges
+    assert found.dose[name].high > ranges.generated().dose[name].high
+    own = Pipeline(Profile(sites.package_for(CT, nets_of(shipped), found)))
+    effort = red_team.Effort(normals=20_000, crowd=600, rounds=8, survivors=60)
+    (find,) = red_team.attack(own, effort, objectives=(name,), aims=("most dose",), site=site)
+    assert find.normal > ranges.generated().dose[name].high / ranges.HIGHEST_OF_P99
+    assert 0.9 < find.ratio <= 1.25
+
+
+def test_no_two_draws_of_sites_share_a_seed() -> None:
+    purposes = (sites.FOR_COMMISSIONING, sites.AS_NORMALS, sites.TO_TAMPER_WITH)
+    seeds = [seed for site in range(4_000_000, 4_000_200) for purpose in purposes for seed in sites.seeds_of(site, purpose)]
+    assert len(set(seeds)) == len(seeds) == 200 * 3 * len(schema.OBJECTIVES)
 
 
 def test_a_commissioned_guard_passes_its_site_and_holds_more(shipped: Profile) -> None:

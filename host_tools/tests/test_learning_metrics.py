@@ -32,6 +32,14 @@ def test_clopper_pearson_with_many_trials() -> None:
     assert high * 400_000 == pytest.approx(46.344, abs=0.02)
 
 
+def test_the_interval_of_a_mean_of_sites_is_that_of_their_spread() -> None:
+    """49 sites, mean 2, standard deviation 1: about 2 +- 1.96 / 7; a few sites far above the others stretch the upper end."""
+    assert stats.interval_of_mean([1.0, 3.0] * 24 + [2.0]) == pytest.approx((1.72, 2.28), abs=0.02)
+    low, high = stats.interval_of_mean([1.0] * 45 + [10.0] * 4)
+    mean = (45 + 40) / 49
+    assert 1.3 * (mean - low) < high - mean
+
+
 def test_f1_is_that_of_equal_numbers() -> None:
     assert stats.f1(1.0, 0.0) == 1.0
     assert stats.f1(0.5, 0.0) == pytest.approx(2 / 3, abs=1e-6)

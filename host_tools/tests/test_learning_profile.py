@@ -23,6 +23,7 @@ from gantryguard.learning import (
     evaluate,
     features,
     lessons,
+    mlp,
     onnx_graph,
     ranges,
     readings,
@@ -88,6 +89,20 @@ def normals_and_anomalies(rows: int = 400) -> Commands:
 
 
 # ---- features
+
+
+def test_one_command_in_four_is_taught_where_the_site_is_unknown_as_well(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[np.ndarray, dict[str, np.ndarray]]] = []
+    monkeypatch.setattr(mlp, "fit", lambda inputs, *_rest, **named: told.append((inputs, named)))
+    train.train_layers(folder, 1, None, SMALL)
+    inputs, named = told[1]
+    known = inputs[:, features.NETWORKS[1].inputs.index("n_site_is_known")] > 0
+    assert known.sum() > 1000
+    assert SMALL.unknown_of == 4
+    technique = slice(0, len(features.MENDED))
+    assert np.array_equal(inputs[~known][:, technique], inputs[known][::4][:, technique])
+    for column in (named["accused"], named["emphasis"]):
+        assert np.array_equal(column[~known], column[known][::4])
 
 
 def test_features_follow_from_the_protocol_table() -> None:

@@ -45,17 +45,6 @@ def test_what_the_card_says_of_real_data_is_what_was_measured(metrics: dict[str,
     assert [figure for figure in figures if figure not in measured] == []
 
 
-def test_what_the_card_says_of_slim_patients_is_in_the_report(metrics: dict[str, Any]) -> None:
-    local = metrics["commissioned"]["overall"]
-    ours, top, undivided = (
-        local[key]["CS3"] for key in ("recall_by_class_grades_4_5", "ceiling_by_class", "undivided_ceiling_by_class")
-    )
-    told = (CT / "MODEL_CARD.md").read_text(encoding="utf-8").partition("- Slim patients (CS3)")[2].partition("\n- ")[0]
-    assert re.findall(r"\d+ %", told) == [f"{100 * ours / top:.0f} %", f"{100 * undivided / top:.0f} %"]
-    assert "Two thirds" in told
-    assert 0.6 < (top - undivided) / (top - ours) < 0.73
-
-
 def test_the_committed_report_meets_the_aims(metrics: dict[str, Any]) -> None:
     assert metrics["overall"]["normals"] >= 200_000
     assert metrics["overall"]["anomalies"] >= 100_000
@@ -67,6 +56,18 @@ def test_the_committed_report_meets_the_aims(metrics: dict[str, Any]) -> None:
     assert commissioned["overall"]["false_alarm_ci95"][1] <= 0.001
     assert all(context["false_alarm_ci95"][1] <= 0.003 for context in commissioned["contexts"])
     assert all(context["f1_grades_1_3"] >= 0.995 for context in commissioned["contexts"])
+    assert commissioned["false_alarms_by_site"]["ci95"][1] <= 0.001
+    assert set(commissioned["overall"]["ceiling_by_class"]) == set(metrics["overall"]["recall_by_class"])
+    for name, ceiling_of_class in commissioned["overall"]["ceiling_by_class"].items():
+        assert commissioned["overall"]["recall_by_class_grades_4_5"][name] >= 0.95 * ceiling_of_class
+    for finds in (metrics["red_team"], commissioned["red_team"]):
+        doses = {find["objective"]: find["ratio"] for find in finds if find["aim"] == "most dose"}
+        assert set(doses) == set(OBJECTIVES)
+        assert max(doses.values()) <= 1.25
+    assert metrics["blame"]["grades_1_3"] >= 0.95 <= commissioned["blame"]["grades_1_3"]
+    assert metrics["blame"]["grade_4"] >= 0.8 <= commissioned["blame"]["grade_4"]
+    assert metrics["proposals"]["usual"] >= 0.95
+    assert metrics["proposals"]["dose_within_25_percent"] >= 0.8
     assert metrics["float_vs_int8"]["f1_points_lost"] <= 0.2
     assert all(row["guard"] >= row["best_baseline"] for row in metrics["better_than_baselines"].values())
 

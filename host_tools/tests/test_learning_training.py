@@ -164,10 +164,10 @@ def test_refuses_a_batch_that_is_too_large() -> None:
 def test_refuses_weights_at_which_errors_of_accusations_are_cut_off() -> None:
     rows, accused = data(100), np.zeros((100, 1), dtype=np.bool_)
     plan = mlp.Plan((4,), 1, batch=50)
-    emphasis = np.concatenate([np.ones(99), [16.0]])
+    emphasis = np.concatenate([np.ones(99), [32.0]])
     mlp.fit(rows, rows, np.ones(8), plan, emphasis=emphasis, accused=accused)
-    with pytest.raises(ValueError, match=r"a row weighs 17\.0: at most 16"):
-        mlp.fit(rows, rows, np.ones(8), plan, emphasis=emphasis + (emphasis == 16), accused=accused)
+    with pytest.raises(ValueError, match=r"a row weighs 33\.0: at most 32"):
+        mlp.fit(rows, rows, np.ones(8), plan, emphasis=emphasis + (emphasis == 32), accused=accused)
 
 
 def test_weights_of_errors_scale_the_quantile() -> None:

@@ -98,13 +98,6 @@ def generate_at_sites(
     return commands, works.place
 
 
-def site_effect(site_seed: int, objective: str) -> float:
-    """How far a site's doses for an objective lie from the population's, as a logarithm."""
-    tables = tables_of.tables()
-    row = next(row for row in tables.protocols.values() if row.objective == objective)
-    return float(_site_levels(site_seed)[objective] * row.sigma_site)
-
-
 def _site_levels(site_seed: int) -> dict[str, float]:
     """A site's level per objective in standard deviations."""
     site = np.random.default_rng(site_seed)

@@ -28,6 +28,7 @@ from gantryguard.learning import ranges, site_settings
 from gantryguard.learning.ranges import Range, Ranges, Real
 
 FEWEST_EXAMS, FEWEST_OF_OBJECTIVE = 100, 30
+EXAMS = 60  # of an objective that a site usually brings: lessons and evaluation are of such sites
 MANY = 200  # exams of an objective whose own settings and spread count
 MOST_IMPLAUSIBLE = 0.1  # share of exams outside the range of all sites, or beyond the scanner
 WIDEST_OF_MANY = 2.25  # many exams may widen a range by that: a screening of 10 mGy (grade 2) is beyond it
@@ -35,9 +36,10 @@ EXPECTED_OUTSIDE = 0.005  # of one site's exams outside the range that patients 
 TAIL, TAIL_SLACK = 0.002, 1.04
 RARE, DOUBT_OF_RARE = 0.01, 0.84  # the 99th percentile, as high as the exams leave it possible (one-sided 80 %)
 SITES, SITE_SEED, ROWS = 200, 3_000_000, 40_000
-LOW_SHARE, HIGH_SHARE = 0.00002, 0.0007  # of a site's normals below and above the range
+LEVEL_SEED = 3_600_000
+LOW_SHARE, HIGH_SHARE = 0.00002, 0.0004  # of a site's normals below and above the range
 DOUBT = 2.0  # standard errors of the site's level that the range is widened by
-MEDIAN_ERROR = 1.2533  # standard error of a median, in standard deviations over sqrt(n)
+MEDIAN_ERROR = 0.929  # standard error of a median, in distances of the quartiles over sqrt(n): normal, 1.2533 / 1.349
 WIDEST = 1.3  # a site whose patients spread this much more than expected gets a range that much wider, no more
 NOT_ASKED = ("stated", "whole_steps")  # checks of the envelope that say nothing of what the scanner has
 
@@ -139,8 +141,10 @@ def _level(part: Commands, name: str, general: Ranges, scanner: Scanner) -> tupl
     ratio = _ratios(part, name, scanner)
     usual = general.dose[name]
     is_many = len(part) >= MANY
-    farthest = WIDEST_OF_MANY if is_many else 1.0
-    plausible = (ratio >= usual.low / farthest) & (ratio <= usual.high * farthest)
+    lowest, highest = usual.low, general.rarest[name]
+    if is_many:
+        lowest, highest = usual.low / WIDEST_OF_MANY, usual.high * WIDEST_OF_MANY
+    plausible = (ratio >= lowest) & (ratio <= highest)
     strange = float(np.mean(~plausible))
     if strange > MOST_IMPLAUSIBLE or not usual.low <= np.median(ratio) <= usual.high:
         raise _refused(
@@ -163,19 +167,24 @@ def _outside(ratio: Real, span: Range) -> float:
 
 
 def _of_patients(logs: Real, name: str, usual: Range) -> Range:
-    """The range that the patients of one site explain, within that of all sites."""
+    """The range that the patients of one site explain, within that of all sites, or up to the site's own 99th percentile.
+
+    That is taken for no higher than hardly a normal of any site is (`Ranges.rarest`).
+    """
     median = float(np.median(logs))
     expected = residuals(name)
     spread = float(np.subtract(*np.percentile(logs, [75, 25])))
     wider = min(max(spread / expected.quartiles, 1.0), WIDEST)
-    doubt = DOUBT * MEDIAN_ERROR * expected.deviation / math.sqrt(len(logs))
+    doubt = DOUBT * expected.error_of_median(len(logs))
     low = max(median + expected.low * wider - doubt, math.log(usual.low))
-    high = min(median + expected.high * wider + doubt, math.log(usual.high))
+    own = median + expected.often * min(spread / expected.quartiles, 1.0)  # exams that hardly differ show no such percentile
+    most = max(math.log(usual.high), min(own, math.log(ranges.generated().rarest[name])))
+    high = min(median + expected.high * wider + doubt, most)
     return _range(math.exp(low), math.exp(high), math.exp(median))
 
 
 def _of_tails(ratio: Real, patients: Range, usual: Range) -> Range:
-    """The range that many exams themselves show: not far above their own 99th percentile, nor above that of all sites."""
+    """The range that many exams themselves show: what patients explain, or not far above their own 99th percentile."""
     rare = RARE - DOUBT_OF_RARE * math.sqrt(RARE * (1 - RARE) / len(ratio))
     low, high, often = np.percentile(ratio, [100 * TAIL, 100 * (1 - TAIL), 100 * (1 - rare)])
     highest = min(float(high) * TAIL_SLACK, float(often) * ranges.HIGHEST_OF_P99, usual.high * WIDEST_OF_MANY)
@@ -189,17 +198,21 @@ def _range(low: float, high: float, usual: float) -> Range:
 
 @dataclass(frozen=True)
 class Residuals:
-    """How doses of one site spread around its median, as logarithms: ends of the range, quartile distance, deviation."""
+    """How doses of one site spread around its median, as logarithms: ends of the range, 99th percentile, quartile distance."""
 
     low: float
     high: float
+    often: float
     quartiles: float
-    deviation: float
+
+    def error_of_median(self, exams: float) -> float:
+        """Standard error of a site's level that is the median of so many exams."""
+        return MEDIAN_ERROR * self.quartiles / math.sqrt(exams)
 
 
 @cache
-def residuals(name: str, high_share: float = HIGH_SHARE) -> Residuals:
-    """The spread within a site, from generated sites; `high_share`: of its normals above the range."""
+def residuals(name: str) -> Residuals:
+    """The spread within a site, from generated sites."""
     sites = range(SITE_SEED, SITE_SEED + SITES)
     seed = SITE_SEED + schema.OBJECTIVES[name]
     commands, place = generate_at_sites(ROWS, scanner=reference_scanner(), seed=seed, sites=sites, objectives=(name,))
@@ -208,6 +221,15 @@ def residuals(name: str, high_share: float = HIGH_SHARE) -> Residuals:
         here = place == site
         logs[here] -= np.median(logs[here])
     ranked = np.sort(logs)
-    low, high = int(len(ranked) * LOW_SHARE), int(len(ranked) * high_share)
-    quartiles = float(np.subtract(*np.percentile(logs, [75, 25])))
-    return Residuals(float(ranked[low]), float(ranked[-1 - high]), quartiles, float(np.std(logs)))
+    low, high = ranked[int(len(ranked) * LOW_SHARE)], ranked[-1 - int(len(ranked) * HIGH_SHARE)]
+    often, upper, lower = np.percentile(logs, [99, 75, 25])
+    return Residuals(float(low), float(high), float(often), float(upper - lower))
+
+
+@cache
+def levels(name: str, sites: tuple[int, ...], rows: int) -> Real:
+    """How far each generated site's usual dose is from that of all, as logarithms, (sites,): medians of about `rows` scans."""
+    count, seed = rows * len(sites), LEVEL_SEED + schema.OBJECTIVES[name]
+    commands, place = generate_at_sites(count, scanner=reference_scanner(), seed=seed, sites=sites, objectives=(name,))
+    logs = np.log(_ratios(commands, name, reference_scanner()) / ranges.generated().dose[name].usual)
+    return np.array([np.median(logs[place == number]) for number in range(len(sites))])

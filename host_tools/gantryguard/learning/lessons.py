@@ -13,15 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gantryguard.clinic import objectives as tables_of
 from gantryguard.clinic import patients
 from gantryguard.clinic.anomalies import make_anomalies
 from gantryguard.clinic.commands import Commands
-from gantryguard.clinic.generator import generate, generate_at_sites, site_effect
+from gantryguard.clinic.generator import generate, generate_at_sites
 from gantryguard.clinic.scanner import Scanner
 from gantryguard.clinic.schema import LOCALISER, OBJECTIVES
-from gantryguard.learning import ranges
-from gantryguard.learning.commission import residuals
+from gantryguard.learning.commission import EXAMS, levels, residuals
 from gantryguard.learning.features import GROWN_Y, LARGE_CM, SLIM_CM
 from gantryguard.learning.ranges import OCTAVES_PER_E
 from gantryguard.learning.spoil import spoil
@@ -31,24 +29,20 @@ Flags = NDArray[np.bool_]
 SITES = 300
 SEARCH = 3  # times as many normals are looked through for unusual patients
 GROSS = 3  # grades up to this one must be found
-LEVEL_ERROR = 0.03 * OCTAVES_PER_E  # of a site's level found from about 60 exams, in octaves
+OF_A_SITE = 200  # scans of an objective that tell a site's true level
 LOCALISER_SHARE = 0.1
-SURELY_HIGH = 0.0005  # of a site's normals above a dose that its range holds for sure, whose end is a little lower
 # Fields that no output accuses, and the one that then stands for them.
 INSTEAD = {"rotations": "ma", "pregnant": "scan_length_mm"}
-# What no range tells and little sets apart from practice counts more (at most 16: `mlp.fit`); what practice is full of counts
-# less.
+# What little sets apart from practice counts more (at most 32: `mlp.fit`); what practice is full of counts less.
 EMPHASIS = {
-    "obese_technique_on_slim": 12.0,
+    "obese_technique_on_slim": 24.0,
     "pelvis_in_embolism_scan": 4.0,
-    "obese_clipped": 2.0,
-    "kvp_100_to_120": 2.0,
-    "kvp_120_to_140": 2.0,
-    "pitch_halved": 2.0,
-    "rotation_doubled": 2.0,
+    "obese_clipped": 2.5,
+    "off_centre": 3.0,
+    "dose_crept": 1.75,
+    "just_beyond_practice": 1.25,
     "length_plus_25": 0.5,
     "current_plus_20": 0.25,
-    "off_centre": 0.25,
 }
 
 
@@ -82,7 +76,6 @@ class Lesson:
     accused: Flags
     is_gross: Flags  # of grades 1 to 3
     emphasis: Real  # weight of each, (n,)
-    out_of_range: Flags  # whose dose the range of their own site holds anyway
 
     def is_normal(self) -> Flags:
         """Where nothing is wrong, (n,)."""
@@ -96,10 +89,19 @@ def joined(parts: Sequence[Placed]) -> Placed:
 
 def at_sites(count: int, name: str, scanner: Scanner, seed: int, first_site: int) -> Placed:
     """`count` normal scans of one objective at `SITES` sites."""
-    sites = range(first_site, first_site + SITES)
+    sites = tuple(range(first_site, first_site + SITES))
     commands, place = generate_at_sites(count, scanner=scanner, seed=seed, sites=sites, objectives=(name,))
-    effect = np.array([site_effect(site, name) for site in sites])[place] * OCTAVES_PER_E
-    return Placed(commands, effect + LEVEL_ERROR * np.random.default_rng(seed).standard_normal(count))
+    level = levels(name, sites, OF_A_SITE)[place] * OCTAVES_PER_E
+    return Placed(commands, level + level_error(name) * np.random.default_rng([seed, 1]).standard_normal(count))
+
+
+def level_error(name: str) -> float:
+    """Standard error of a site's level after commissioning with `EXAMS` exams of an objective, in octaves.
+
+    Less the error that the level has here already: both together are that of so many exams.
+    """
+    more = 1 / (1 / EXAMS - 1 / OF_A_SITE)
+    return residuals(name).error_of_median(more) * OCTAVES_PER_E
 
 
 def unusual_patients(count: int, name: str, scanner: Scanner, seed: int, first_site: int) -> Placed:
@@ -144,18 +146,4 @@ def lesson(amounts: Amounts, scanner: Scanner, seed: int, fields: Sequence[str])
     is_scan = seen.commands["scan_mode"] != LOCALISER
     keep = np.where(np.arange(len(labels)) < len(good.commands), True, labels.any(axis=1) & is_scan)
     seen = seen.take(keep)
-    return Lesson(seen, meant.take(keep), labels[keep], gross[keep], emphasis[keep], _out_of_range(seen, scanner))
-
-
-def _out_of_range(placed: Placed, scanner: Scanner) -> Flags:
-    """Whose dose lies outside what the patients of its own site explain, (n,)."""
-    found = np.zeros(len(placed.level), dtype=np.bool_)
-    commands = ranges.sized(placed.commands)
-    for name, code in OBJECTIVES.items():
-        here = np.flatnonzero(commands["objective"] == code)
-        usual, spread = ranges.generated().dose[name].usual, residuals(name, SURELY_HIGH)
-        ratio = ranges.dose_ratio(commands.take(here), name, tables_of.tables(), scanner) / usual
-        with np.errstate(divide="ignore"):
-            logs = np.log(ratio) - placed.level[here] / OCTAVES_PER_E
-        found[here] = (logs < spread.low) | (logs > spread.high)
-    return found
+    return Lesson(seen, meant.take(keep), labels[keep], gross[keep], emphasis[keep])

@@ -27,7 +27,7 @@ HIGHEST_WEIGHT = 127
 HIGHEST = 127  # activation
 UNIT = 64  # the constant input whose weight is the bias
 ERROR_BITS = 10  # errors are multiples of 2^-10 ...
-LARGEST_ERROR = 1024.0  # ... and no larger than this: 2^20 steps x 2^7 x 2^12 rows of a batch stay below 2^53
+LARGEST_ERROR = 2048.0  # ... and no larger than this: 2^21 steps x 2^7 x 2^12 rows of a batch stay below 2^53
 LARGEST_BATCH = 4096
 LATTICE_BITS = 24  # parameters
 MOMENT_BITS = 44  # gradients and moments: the square of a small gradient must not vanish
@@ -36,8 +36,8 @@ TINY = 2.0**-20
 ODDS_STEPS = 16  # an accusing output's unit: this many steps multiply the odds by e
 SURE = 4095  # sixteenths of a step: beyond it the probability does not change
 ACCUSED = 64.0  # an accusation that is wrong for sure counts as an error of so many steps
-# An accusing output where the weighted odds are even: what is less likely, down to 1 in 90, must not all be rectified to 0.
-EVEN = 72  # 32 + ODDS_STEPS x ln(`train.Recipe.normal`), so that scores stay as large as where normals weigh 1
+# An accusing output where the weighted odds are even: what is less likely, down to 1 in 115, must not all be rectified to 0.
+EVEN = 76  # 32 + ODDS_STEPS x ln(`train.Recipe.normal`), so that scores stay as large as where normals weigh 1
 CHANCE = np.rint(1024 / (1 + np.exp((np.arange(SURE, -SURE - 1, -1) / 16 + EVEN) / ODDS_STEPS))) / 1024  # as on any computer
 
 
@@ -101,7 +101,7 @@ def fit(
 
     `importance` (n_out,): weight of each target's error, rounded to sixteenths; `emphasis` (n,) the same for rows.
     `accused` (n, k): truths that k further outputs learn to tell, as logarithms of the odds, EVEN being even (logistic loss);
-    rows then weigh at most 16, so that no error is cut off.
+    rows then weigh at most 32, so that no error is cut off.
     `say(done 0..1, text)` is told of progress.
     Raises ValueError for values or a batch outside what keeps sums exact.
     """

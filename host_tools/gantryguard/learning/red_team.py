@@ -7,7 +7,7 @@ with what normal commands of that context reach. Evolution strategies need no gr
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,16 +72,28 @@ AIMS: dict[str, tuple[Aim, float]] = {
 }
 
 
-def attack(pipeline: Pipeline, effort: Effort | None = None, seed: int = 1, say: Say | None = None) -> list[Find]:
-    """The worst that passes, for every objective and aim."""
+def attack(
+    pipeline: Pipeline,
+    effort: Effort | None = None,
+    seed: int = 1,
+    say: Say | None = None,
+    *,
+    objectives: Sequence[str] = tuple(schema.OBJECTIVES),
+    aims: Sequence[str] = tuple(AIMS),
+    site: int | None = None,
+) -> list[Find]:
+    """The worst that passes, for every objective and aim, beside normals of all sites, or of the one with the seed `site`."""
     effort = effort or Effort()
     finds = []
-    for number, (name, code) in enumerate(schema.OBJECTIVES.items()):
+    for number, name in enumerate(objectives):
         if say is not None:
-            say(number / len(schema.OBJECTIVES), f"attacking {name}")
-        scanner = reference_scanner()
-        normals = generate(effort.normals, scanner=scanner, seed=seed + code, objectives=(name,), localiser_share=0)
-        for aim, (measure, sign) in AIMS.items():
+            say(number / len(objectives), f"attacking {name}")
+        scanner, code = reference_scanner(), schema.OBJECTIVES[name]
+        normals = generate(
+            effort.normals, scanner=scanner, seed=seed + code, objectives=(name,), site_seed=site, localiser_share=0
+        )
+        for aim in aims:
+            measure, sign = AIMS[aim]
             finds.append(_worst(pipeline, normals, name, aim, measure, sign, effort, np.random.default_rng([seed, code])))
     return finds
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from gantryguard.clinic.schema import LOCALISER, OBJECTIVES
 from gantryguard.errors import UserError
 from gantryguard.learning import sources
 from gantryguard.learning import trial as trials
-from gantryguard.learning.commission import Commissioned, commission
+from gantryguard.learning.commission import EXAMS, Commissioned, commission
 from gantryguard.learning.pipeline import Pipeline
 from gantryguard.learning.ranges import Ranges
 from gantryguard.learning.site_thresholds import raised
@@ -26,7 +27,8 @@ from gantryguard.profiles.package import build
 from gantryguard.profiles.profile import Profile
 
 FIRST_SITE = 4_000_000
-EXAMS, TESTED, PER_KIND = 60, 2_500, 250  # per objective; anomalies per kind
+TESTED, PER_KIND = 2_500, 250  # per objective; anomalies per kind
+FOR_COMMISSIONING, AS_NORMALS, TO_TAMPER_WITH = 0, 1, 2  # what scans are for
 
 
 def commissioned(folder: Path, nets: Sequence[TrainedNet], site: Commissioned) -> bytes:
@@ -50,30 +52,44 @@ def alarms_per_day(profile: Profile, exams: Commands, per_day: float) -> tuple[f
     return float(alarm.mean()) * per_day, low * per_day, high * per_day
 
 
-def scans_of(site: int, count: int, seed: int) -> Commands:
-    """Normal scans of one site, `count` of every objective."""
+def scans_of(site: int, count: int, purpose: int) -> Commands:
+    """Normal scans of one site, `count` of every objective; those of another purpose are of other patients."""
     return Commands.concat(
-        generate_at_sites(count, scanner=reference_scanner(), seed=seed + code, sites=[site], objectives=(name,))[0]
-        for name, code in OBJECTIVES.items()
+        generate_at_sites(count, scanner=reference_scanner(), seed=seed, sites=[site], objectives=(name,))[0]
+        for name, seed in zip(OBJECTIVES, seeds_of(site, purpose), strict=True)
     )
 
 
-def commissioned_trials(folder: Path, nets: Sequence[TrainedNet], count: int) -> tuple[list[tuple[Profile, Trial]], int]:
-    """`count` sites: each one's profile after commissioning with its own exams, and a test set of that site.
+def seeds_of(site: int, purpose: int) -> list[int]:
+    """A seed per objective, none of which another site or purpose has: sites are numbered in a row."""
+    return [int(np.random.SeedSequence([site, purpose, code]).generate_state(1, np.uint64)[0]) for code in OBJECTIVES.values()]
+
+
+class Own(NamedTuple):
+    """A site after commissioning: its seed, its profile, the ranges in it, and a test set of its own."""
+
+    site: int
+    profile: Profile
+    ranges: Ranges
+    test: Trial
+
+
+def commissioned_trials(folder: Path, nets: Sequence[TrainedNet], count: int) -> tuple[list[Own], int]:
+    """`count` sites after commissioning with their own exams.
 
     Also how many sites were passed over, because commissioning refused their exams as far from what any site does.
     """
-    pairs: list[tuple[Profile, Trial]] = []
+    found: list[Own] = []
     refused = 0
-    while len(pairs) < count:
-        site = FIRST_SITE + len(pairs) + refused
+    while len(found) < count:
+        site = FIRST_SITE + len(found) + refused
         try:
-            own = commission(scans_of(site, EXAMS, site)).ranges
+            own = commission(scans_of(site, EXAMS, FOR_COMMISSIONING)).ranges
         except UserError:
             refused += 1
             continue
-        normals, before = scans_of(site, TESTED, site + 50), scans_of(site, TESTED, site + 90)
+        normals, before = scans_of(site, TESTED, AS_NORMALS), scans_of(site, TESTED, TO_TAMPER_WITH)
         made = make_anomalies(before, site, per_kind=PER_KIND)
-        places = np.full(len(normals), site), np.full(len(made.commands), site)
-        pairs.append((Profile(package_for(folder, nets, own)), Trial(normals, places[0], made, places[1], before)))
-    return pairs, refused
+        test = Trial(normals, np.full(len(normals), site), made, np.full(len(made.commands), site), before)
+        found.append(Own(site, Profile(package_for(folder, nets, own)), own, test))
+    return found, refused

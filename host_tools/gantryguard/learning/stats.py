@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import bootstrap
 
 Flags = NDArray[np.bool_]
 CONFIDENCE = 0.95
@@ -19,6 +20,12 @@ def interval(hits: int, trials: int) -> tuple[float, float]:
     low = 0.0 if hits == 0 else _bisect(lambda p: 1 - _at_most(hits - 1, trials, p) < tail)
     high = 1.0 if hits == trials else _bisect(lambda p: _at_most(hits, trials, p) > tail)
     return low, high
+
+
+def interval_of_mean(values: Sequence[float]) -> tuple[float, float]:
+    """Interval of a mean at 95 % by bias-corrected bootstrap (Efron 1987), the values being independent but perhaps skewed."""
+    told = bootstrap((values,), np.mean, confidence_level=CONFIDENCE, method="BCa", rng=np.random.default_rng(1))
+    return float(told.confidence_interval.low), float(told.confidence_interval.high)
 
 
 def _bisect(is_below: Callable[[float], bool]) -> float:

@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from gantryguard.clinic.commands import Commands
+from gantryguard.clinic.schema import OBJECTIVES
 from gantryguard.learning import baselines, ceiling, evaluate, proposals, red_team, sites, train
 from gantryguard.learning import trial as trials
 from gantryguard.learning.evaluate import Outcome
 from gantryguard.learning.floats import FloatDetector
 from gantryguard.learning.pipeline import Pipeline, nets_of
+from gantryguard.learning.stats import DIGITS, interval_of_mean
 from gantryguard.learning.trial import Sample, Trial
 from gantryguard.profiles.profile import Profile
 from interposer.core.codec import C_ROW, C_ROWS, COMMAND_WORDS
@@ -26,6 +29,7 @@ from interposer.core.quantities import ROW_WORDS
 
 Say = Callable[[float, str], None]
 
+MOST_DOSE = "most dose"
 JUDGING = ("fields", "ranges", "rows", "curves", "limits", "nets", "weights")
 
 
@@ -37,7 +41,7 @@ class Scope:
     normals: int = 420_000
     per_kind: int = 1_850
     ceiling_commands: int = ceiling.COMMANDS
-    sites: int = 24
+    sites: int = 96
     training_seed: int = 1
 
 
@@ -52,7 +56,8 @@ def study(folder: Path, profile: Profile, say: Say, scope: Scope | None = None) 
     whole = _with_ceiling(evaluate.joined(parts), learnt, tests)
     metrics = evaluate.metrics(whole)
     say(0.6, "commissioned sites")
-    local = _commissioned(folder, profile, learnt, scope)
+    attacks = red_team.attack(pipeline)
+    local = _commissioned(folder, profile, learnt, scope, attacks)
     without = evaluate.run(Pipeline(Profile.load(folder)), [tests[0]])
     hard = [part.alarm & ~np.isin(part.reason, evaluate.NETWORK_REASONS) for part in (without.normals, without.found)]
     compared = baselines.compare(tests[0], (hard[0], hard[1]), say)
@@ -65,7 +70,7 @@ def study(folder: Path, profile: Profile, say: Say, scope: Scope | None = None) 
         "without_networks": evaluate.metrics(without)["overall"],
         "commissioned": local,
         "proposals": proposals.measure(profile, tests[0]),
-        "red_team": [vars(find) for find in red_team.attack(pipeline)],
+        "red_team": [vars(find) for find in attacks],
         "baselines": compared,
         "better_than_baselines": _better(metrics, compared),
         "float_vs_int8": _float(exact.outcome(whole, tests), metrics),
@@ -113,19 +118,48 @@ def _of_seed(seed: int, part: Outcome) -> dict[str, object]:
     return {"seed": seed, **{name: overall[name] for name in names}}
 
 
-def _commissioned(folder: Path, profile: Profile, learnt: ceiling.Learnt, scope: Scope) -> dict[str, object]:
-    """Sites after commissioning with 60 exams of every objective, beside the ceiling at their rate of false alarms."""
-    pairs, refused = sites.commissioned_trials(folder, nets_of(profile), scope.sites)
-    whole = evaluate.joined([evaluate.run(Pipeline(own), [test]) for own, test in pairs])
-    whole = _with_ceiling(whole, learnt, [test for _, test in pairs])
+def _commissioned(
+    folder: Path, profile: Profile, learnt: ceiling.Learnt, scope: Scope, shipped: Sequence[red_team.Find]
+) -> dict[str, object]:
+    """Sites after commissioning, beside the ceiling at their rate of false alarms; and what a red team gets past them."""
+    found, refused = sites.commissioned_trials(folder, nets_of(profile), scope.sites)
+    parts = [evaluate.run(Pipeline(own.profile), [own.test]) for own in found]
+    rates = [float(part.normals.alarm.mean()) for part in parts]
+    whole = _with_ceiling(evaluate.joined(parts), learnt, [own.test for own in found])
     measured: dict[str, Any] = evaluate.metrics(whole)
     names = ("objective", "group", "normals", "f1_grades_1_3", "false_alarm_rate", "false_alarm_ci95")
     return {
         "sites": scope.sites,
         "refused_sites": refused,
+        "false_alarms_by_site": {
+            "ci95": [round(end, DIGITS) for end in interval_of_mean(rates)],
+            "median": round(float(np.median(rates)), DIGITS),
+            "one_in_ten_above": round(float(np.percentile(rates, 90)), DIGITS),
+        },
+        "red_team": _most_dose(found, {find.objective: find.normal for find in shipped if find.aim == MOST_DOSE}),
         "contexts": [{name: context[name] for name in names} for context in measured["contexts"]],
         **{name: measured[name] for name in ("overall", "recall_by_kind", "blame")},
     }
+
+
+def _most_dose(found: Sequence[sites.Own], of_all: Mapping[str, float]) -> list[dict[str, object]]:
+    """Per objective the most dose that passes at the site whose range ends farthest above the 99th percentile of its context.
+
+    That is the one of all sites, `of_all`, or the site's own where it is higher.
+    """
+
+    def reach(own: sites.Own, name: str) -> float:
+        scans = Commands.concat([own.test.normals, own.test.sources])
+        doses = red_team.relative_dose(scans.take(scans["objective"] == OBJECTIVES[name]))
+        return own.ranges.dose[name].high / max(of_all[name], float(np.percentile(doses, 99)))
+
+    told: list[dict[str, object]] = []
+    for name, bound in of_all.items():
+        own = max(found, key=lambda site: reach(site, name))
+        (find,) = red_team.attack(Pipeline(own.profile), objectives=(name,), aims=(MOST_DOSE,), site=own.site)
+        ratio = round(find.value / max(bound, find.normal), 4)
+        told.append({"objective": name, "ratio": ratio, "of_all_sites": round(bound, 4), "of_the_site": round(find.normal, 4)})
+    return told
 
 
 def _better(metrics: dict[str, Any], compared: Sequence[dict[str, Any]]) -> dict[str, object]:

@@ -8,13 +8,14 @@ from numpy.typing import NDArray
 from gantryguard.clinic import objectives as tables_of
 from gantryguard.clinic import schema
 from gantryguard.clinic.commands import Commands
-from gantryguard.clinic.generator import site_effect
 from gantryguard.clinic.scanner import reference_scanner
 from gantryguard.learning import ranges
+from gantryguard.learning.commission import levels
 
 Real = NDArray[np.float64]
 Whole = NDArray[np.int64]
 HIGHEST = 1e6
+OF_A_SITE = 600  # scans of an objective that tell a site's level
 
 
 def fields(commands: Commands) -> Real:
@@ -50,9 +51,10 @@ def everything(commands: Commands, site: Whole) -> Real:
 def _effects(commands: Commands, site: Whole) -> Real:
     effect = np.zeros(len(commands))
     for name, code in schema.OBJECTIVES.items():
-        here = (commands["objective"] == code) & (site >= 0)
-        for seed in np.unique(site[here]):
-            effect[here & (site == seed)] = site_effect(int(seed), name)
+        here = np.flatnonzero((commands["objective"] == code) & (site >= 0))
+        if len(here):
+            seeds, place = np.unique(site[here], return_inverse=True)
+            effect[here] = levels(name, tuple(seeds.tolist()), OF_A_SITE)[place]
     return effect
 
 
