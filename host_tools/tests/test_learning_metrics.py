@@ -38,6 +38,7 @@ def test_the_interval_of_a_mean_of_sites_is_that_of_their_spread() -> None:
     low, high = stats.interval_of_mean([1.0] * 45 + [10.0] * 4)
     mean = (45 + 40) / 49
     assert 1.3 * (mean - low) < high - mean
+    assert stats.interval_of_mean([0.5, 0.5]) == (0.5, 0.5)
 
 
 def test_f1_is_that_of_equal_numbers() -> None:

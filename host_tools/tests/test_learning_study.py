@@ -60,10 +60,9 @@ def test_the_committed_report_meets_the_aims(metrics: dict[str, Any]) -> None:
     assert set(commissioned["overall"]["ceiling_by_class"]) == set(metrics["overall"]["recall_by_class"])
     for name, ceiling_of_class in commissioned["overall"]["ceiling_by_class"].items():
         assert commissioned["overall"]["recall_by_class_grades_4_5"][name] >= 0.95 * ceiling_of_class
-    for finds in (metrics["red_team"], commissioned["red_team"]):
-        doses = {find["objective"]: find["ratio"] for find in finds if find["aim"] == "most dose"}
-        assert set(doses) == set(OBJECTIVES)
-        assert max(doses.values()) <= 1.25
+    for finds in ([find for find in metrics["red_team"] if find["aim"] == "most dose"], commissioned["red_team"]):
+        assert {find["objective"] for find in finds} == set(OBJECTIVES)
+        assert max(find["ratio"] for find in finds) <= 1.25
     assert metrics["blame"]["grades_1_3"] >= 0.95 <= commissioned["blame"]["grades_1_3"]
     assert metrics["blame"]["grade_4"] >= 0.8 <= commissioned["blame"]["grade_4"]
     assert metrics["proposals"]["usual"] >= 0.95
@@ -108,7 +107,7 @@ def test_the_table_names_the_worst_context_of_commissioned_sites(metrics: dict[s
     spoilt = [dict(context) for context in contexts]
     spoilt[3] |= {"false_alarm_rate": 0.02, "false_alarm_ci95": [0.01, 0.03]}
     spoilt[-1] |= {"f1_grades_1_3": 0.9}
-    told = report.render({**metrics, "commissioned": {**metrics["commissioned"], "contexts": spoilt}})
+    told = " ".join(report.render({**metrics, "commissioned": {**metrics["commissioned"], "contexts": spoilt}}).split())
     assert f"{spoilt[3]['objective']}, 2.000 % (1.000 to 3.000 %)" in told
     assert f"least F1 of grades 1 to 3: {spoilt[-1]['group']}, 0.9000." in told
 

@@ -32,7 +32,7 @@ def train() -> None:
 
 @app.command()
 def evaluate(profile: ProfileName = "ct") -> None:
-    """Recall, false alarms, ceiling and baselines on generated exams; writes models/<profile>/report/. 15 to 60 minutes."""
+    """Recall, false alarms, ceiling and baselines on generated exams; writes models/<profile>/report/. 20 to 60 minutes."""
     from gantryguard.learning import report, study  # scikit-learn and matplotlib take seconds to load
     from gantryguard.profiles.files import load_profile
 

@@ -48,7 +48,7 @@ NOT_ASKED = ("stated", "whole_steps")  # checks of the envelope that say nothing
 class Level:
     """A site's doses for one objective: exams, their median as a ratio to the population's, and the range from there.
 
-    `is_known`: they spread as patients of one site do. `outside`: share that lies outside what any generated site does.
+    `is_known`: they spread as patients of one site do. `outside`: share that lies outside the range of all sites together.
     """
 
     exams: int
@@ -75,6 +75,11 @@ class Commissioned:
         for name, level in self.levels.items():
             span = f"{level.dose.low:.2f} to {level.dose.high:.2f}"
             lines.append(f"{name:20s} {level.exams:5d} exams, dose {level.ratio:5.2f} of usual, passes {span}")
+            highest = ranges.generated().dose[name].high
+            if level.dose.high > highest:
+                lines.append(
+                    f"{'':20s} that is above the {highest:.2f} of all sites together: make sure that these doses are meant"
+                )
             if not level.is_known:
                 lines.append(f"{'':20s} they spread as those of several sites: {level.outside:.1%} are rare anywhere else")
             for column, values in self.ranges.asked.get(name, {}).items():
@@ -141,19 +146,20 @@ def _level(part: Commands, name: str, general: Ranges, scanner: Scanner) -> tupl
     ratio = _ratios(part, name, scanner)
     usual = general.dose[name]
     is_many = len(part) >= MANY
-    lowest, highest = usual.low, general.rarest[name]
+    rarest = general.rarest[name]
+    any_site = replace(usual, high=rarest)
     if is_many:
-        lowest, highest = usual.low / WIDEST_OF_MANY, usual.high * WIDEST_OF_MANY
-    plausible = (ratio >= lowest) & (ratio <= highest)
-    strange = float(np.mean(~plausible))
+        any_site = replace(usual, low=usual.low / WIDEST_OF_MANY, high=usual.high * WIDEST_OF_MANY)
+    plausible = (ratio >= any_site.low) & (ratio <= any_site.high)
+    strange = _outside(ratio, any_site)
     if strange > MOST_IMPLAUSIBLE or not usual.low <= np.median(ratio) <= usual.high:
         raise _refused(
-            f"{max(strange, _outside(ratio, usual)):.0%} of {len(part)} {name} scans lie outside what any site does.",
+            f"{max(strange, _outside(ratio, usual)):.0%} of {len(part)} {name} scans lie outside what sites usually do.",
             "Check units, phantom and objective of these exams; commission with normal ones only.",
         )
     used = ratio[plausible] if is_many else ratio
     level = float(np.median(used))
-    patients = _of_patients(np.log(used), name, usual)
+    patients = _of_patients(np.log(used), name, usual, rarest)
     outside = _outside(used, patients)
     found = patients if not is_many or outside <= EXPECTED_OUTSIDE else _of_tails(used, patients, usual)
     return (
@@ -166,10 +172,10 @@ def _outside(ratio: Real, span: Range) -> float:
     return float(np.mean((ratio < span.low) | (ratio > span.high) | ~np.isfinite(ratio)))
 
 
-def _of_patients(logs: Real, name: str, usual: Range) -> Range:
+def _of_patients(logs: Real, name: str, usual: Range, rarest: float) -> Range:
     """The range that the patients of one site explain, within that of all sites, or up to the site's own 99th percentile.
 
-    That is taken for no higher than hardly a normal of any site is (`Ranges.rarest`).
+    That is taken for no higher than `rarest`, which hardly a normal of any site exceeds.
     """
     median = float(np.median(logs))
     expected = residuals(name)
@@ -178,7 +184,7 @@ def _of_patients(logs: Real, name: str, usual: Range) -> Range:
     doubt = DOUBT * expected.error_of_median(len(logs))
     low = max(median + expected.low * wider - doubt, math.log(usual.low))
     own = median + expected.often * min(spread / expected.quartiles, 1.0)  # exams that hardly differ show no such percentile
-    most = max(math.log(usual.high), min(own, math.log(ranges.generated().rarest[name])))
+    most = max(math.log(usual.high), min(own, math.log(rarest)))
     high = min(median + expected.high * wider + doubt, most)
     return _range(math.exp(low), math.exp(high), math.exp(median))
 

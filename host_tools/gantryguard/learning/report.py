@@ -13,6 +13,7 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 
 from gantryguard.clinic.schema import OBJECTIVES
+from gantryguard.learning.commission import EXAMS
 
 FIRST_GRADE_OF_CEILING = "grades 4 and 5"
 DPI = 90
@@ -104,14 +105,15 @@ def _about_sites(told: Mapping[str, Any]) -> str:
     overall, by_site = told["overall"], told["false_alarms_by_site"]
     low, high = (100 * end for end in by_site["ci95"])
     return (
-        "As shipped (the site unknown to the guard), and at sites after commissioning with 60 exams of every objective, each "
-        "beside the ceiling at its own rate of false alarms. The ceiling may spend all of them on one class, and always knows "
-        "the site. Undivided: one boosted classifier for all classes, which shares its alarms among them as the guard has to. "
+        f"As shipped (the site unknown to the guard), and at sites after commissioning with {EXAMS} exams of every objective, "
+        "each beside the ceiling at its own rate of false alarms. The ceiling may spend all of them on one class, and always "
+        "knows the site. Undivided: one boosted classifier for all classes, which shares its alarms among them as the guard "
+        "has to. "
         f"Commissioned: {told['sites']} sites, {overall['normals']:,} normals, {overall['anomalies']:,} anomalies, "
-        f"false alarms {_rate(overall)}. Refused, because a tenth of an objective's exams was outside what any site does: "
+        f"false alarms {_rate(overall)}. Refused, because too many of an objective's exams were outside what sites do: "
         f"{told['refused_sites']}. Of a site's normals {100 * by_site['median']:.3f} % are flagged (median), at one site in "
-        f"ten more than {100 * by_site['one_in_ten_above']:.3f} %; with sites as the unit the interval of the mean is {low:.3f} to "
-        f"{high:.3f} %. {_worst(told['contexts'])}"
+        f"ten more than {100 * by_site['one_in_ten_above']:.3f} %; with sites as the unit the interval of the mean is "
+        f"{low:.3f} to {high:.3f} %. {_worst(told['contexts'])}"
     )
 
 

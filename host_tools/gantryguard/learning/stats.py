@@ -24,6 +24,8 @@ def interval(hits: int, trials: int) -> tuple[float, float]:
 
 def interval_of_mean(values: Sequence[float]) -> tuple[float, float]:
     """Interval of a mean at 95 % by bias-corrected bootstrap (Efron 1987), the values being independent but perhaps skewed."""
+    if np.ptp(values) == 0:
+        return float(values[0]), float(values[0])
     told = bootstrap((values,), np.mean, confidence_level=CONFIDENCE, method="BCa", rng=np.random.default_rng(1))
     return float(told.confidence_interval.low), float(told.confidence_interval.high)
 

@@ -1,6 +1,6 @@
 """The whole evaluation: three seeds, the unconstrained ceiling, commissioned sites, the published design, float against int8.
 
-A quarter of an hour to an hour on one core; what it writes is committed, and is of the package whose SHA-256 it names.
+Twenty minutes to an hour; what it writes is committed, and is of the package whose SHA-256 it names.
 """
 
 from __future__ import annotations

@@ -96,7 +96,7 @@ def _trunks(size: int, share: float, most: float, *, known: bool) -> Pool:
 
 FREE_BUDGET = Budget(0.00003, 0.00003)
 SHIPPED = Budget(0.0011, 0.0018, (_trunks(LARGE, 0.0016, 0.0024, known=False), _trunks(SLIM, 0.002, 0.0028, known=False)))
-COMMISSIONED = Budget(0.0005, 0.0015, (_trunks(LARGE, 0.0008, 0.0025, known=True), _trunks(SLIM, 0.0028, 0.005, known=True)))
+COMMISSIONED = Budget(0.0005, 0.0015, (_trunks(LARGE, 0.0008, 0.0025, known=True), _trunks(SLIM, 0.0032, 0.006, known=True)))
 
 
 @dataclass(frozen=True)
