@@ -17,7 +17,7 @@ from gantryguard.clinic.generator import generate_at_sites
 from gantryguard.clinic.scanner import reference_scanner
 from gantryguard.errors import UserError
 from gantryguard.learning import lessons, proposals, ranges, red_team, sites, trial
-from gantryguard.learning.commission import FEWEST_EXAMS, commission, levels, residuals
+from gantryguard.learning.commission import EXAMS, FEWEST_EXAMS, commission, levels, residuals
 from gantryguard.learning.pipeline import Pipeline, nets_of
 from gantryguard.learning.site_exams import read_exams
 from gantryguard.profiles.profile import Profile
@@ -143,6 +143,8 @@ def test_lessons_know_a_site_as_well_as_its_commissioning_exams_tell() -> None:
     assert np.std(far) < 1.3 * error_of_thirty
     told = levels(name, sites_taught, lessons.OF_A_SITE)[place] * ranges.OCTAVES_PER_E
     assert np.std(placed.level - told) == pytest.approx(lessons.level_error(name), rel=0.05)
+    of_level, of_exams = (residuals(name).error_of_median(count) * ranges.OCTAVES_PER_E for count in (lessons.OF_A_SITE, EXAMS))
+    assert np.hypot(lessons.level_error(name), of_level) == pytest.approx(of_exams)
 
 
 def test_a_commissioned_guard_passes_its_site_and_holds_more(shipped: Profile) -> None:
