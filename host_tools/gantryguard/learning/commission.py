@@ -22,6 +22,7 @@ from gantryguard.clinic import envelope, schema
 from gantryguard.clinic import objectives as tables_of
 from gantryguard.clinic.commands import Commands
 from gantryguard.clinic.generator import generate_at_sites
+from gantryguard.clinic.objectives import IntArray
 from gantryguard.clinic.scanner import BoolArray, Scanner, reference_scanner
 from gantryguard.errors import UserError
 from gantryguard.learning import ranges, site_settings
@@ -30,7 +31,7 @@ from gantryguard.learning.ranges import Range, Ranges, Real
 FEWEST_EXAMS, FEWEST_OF_OBJECTIVE = 100, 30
 EXAMS = 60  # of an objective that a site usually brings: lessons and evaluation are of such sites
 MANY = 200  # exams of an objective whose own settings and spread count
-MOST_IMPLAUSIBLE = 0.1  # share of exams outside the range of all sites, or beyond the scanner
+MOST_IMPLAUSIBLE = 0.1  # share of exams that hardly any site has, or beyond the scanner
 WIDEST_OF_MANY = 2.25  # many exams may widen a range by that: a screening of 10 mGy (grade 2) is beyond it
 EXPECTED_OUTSIDE = 0.005  # of one site's exams outside the range that patients explain; more are several sites
 TAIL, TAIL_SLACK = 0.002, 1.04
@@ -146,10 +147,9 @@ def _level(part: Commands, name: str, general: Ranges, scanner: Scanner) -> tupl
     ratio = _ratios(part, name, scanner)
     usual = general.dose[name]
     is_many = len(part) >= MANY
-    rarest = general.rarest[name]
-    any_site = replace(usual, high=rarest)
-    if is_many:
-        any_site = replace(usual, low=usual.low / WIDEST_OF_MANY, high=usual.high * WIDEST_OF_MANY)
+    farthest = usual.low / WIDEST_OF_MANY, usual.high * WIDEST_OF_MANY
+    low, high = farthest if is_many else (usual.low, general.rarest[name])
+    any_site = replace(usual, low=low, high=high)
     plausible = (ratio >= any_site.low) & (ratio <= any_site.high)
     strange = _outside(ratio, any_site)
     if strange > MOST_IMPLAUSIBLE or not usual.low <= np.median(ratio) <= usual.high:
@@ -159,7 +159,7 @@ def _level(part: Commands, name: str, general: Ranges, scanner: Scanner) -> tupl
         )
     used = ratio[plausible] if is_many else ratio
     level = float(np.median(used))
-    patients = _of_patients(np.log(used), name, usual, rarest)
+    patients = _of_patients(np.log(used), name, usual, general.rarest[name])
     outside = _outside(used, patients)
     found = patients if not is_many or outside <= EXPECTED_OUTSIDE else _of_tails(used, patients, usual)
     return (
@@ -179,11 +179,11 @@ def _of_patients(logs: Real, name: str, usual: Range, rarest: float) -> Range:
     """
     median = float(np.median(logs))
     expected = residuals(name)
-    spread = float(np.subtract(*np.percentile(logs, [75, 25])))
-    wider = min(max(spread / expected.quartiles, 1.0), WIDEST)
+    spread = float(np.subtract(*np.percentile(logs, [75, 25]))) / expected.quartiles
+    wider = min(max(spread, 1.0), WIDEST)
     doubt = DOUBT * expected.error_of_median(len(logs))
     low = max(median + expected.low * wider - doubt, math.log(usual.low))
-    own = median + expected.often * min(spread / expected.quartiles, 1.0)  # exams that hardly differ show no such percentile
+    own = median + expected.often * min(spread, 1.0)  # exams that hardly differ show no such percentile
     most = max(math.log(usual.high), min(own, math.log(rarest)))
     high = min(median + expected.high * wider + doubt, most)
     return _range(math.exp(low), math.exp(high), math.exp(median))
@@ -223,9 +223,7 @@ def residuals(name: str) -> Residuals:
     seed = SITE_SEED + schema.OBJECTIVES[name]
     commands, place = generate_at_sites(ROWS, scanner=reference_scanner(), seed=seed, sites=sites, objectives=(name,))
     logs = np.log(_ratios(commands, name, reference_scanner()))
-    for site in range(SITES):
-        here = place == site
-        logs[here] -= np.median(logs[here])
+    logs -= _medians(logs, place, SITES)[place]
     ranked = np.sort(logs)
     low, high = ranked[int(len(ranked) * LOW_SHARE)], ranked[-1 - int(len(ranked) * HIGH_SHARE)]
     often, upper, lower = np.percentile(logs, [99, 75, 25])
@@ -238,4 +236,9 @@ def levels(name: str, sites: tuple[int, ...], rows: int) -> Real:
     count, seed = rows * len(sites), LEVEL_SEED + schema.OBJECTIVES[name]
     commands, place = generate_at_sites(count, scanner=reference_scanner(), seed=seed, sites=sites, objectives=(name,))
     logs = np.log(_ratios(commands, name, reference_scanner()) / ranges.generated().dose[name].usual)
-    return np.array([np.median(logs[place == number]) for number in range(len(sites))])
+    return _medians(logs, place, len(sites))
+
+
+def _medians(logs: Real, place: IntArray, sites: int) -> Real:
+    """The median of each site's scans, (sites,); `place` (n,) is the number of each scan's site."""
+    return np.array([np.median(logs[place == number]) for number in range(sites)])

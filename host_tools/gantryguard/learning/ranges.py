@@ -168,8 +168,9 @@ def found(parts: Mapping[str, Commands], tables: Tables, scanner: Scanner) -> Ra
     """Ranges of normal scans by objective."""
     scale = _head_scale(parts[PAED_HEAD], tables, scanner)
     ratios = {name: dose_ratio(c, name, tables, scanner, scale) for name, c in parts.items()}
-    dose = {name: _dose_range(values) for name, values in ratios.items()}
-    rarest = {name: _range(values, DOSE_SHARE, DOSE_SLACK).high for name, values in ratios.items()}
+    held = {name: _dose_range(values) for name, values in ratios.items()}
+    dose = {name: _capped(held[name], values) for name, values in ratios.items()}
+    rarest = {name: span.high for name, span in held.items()}
     length = {name: _range(length_ratio(c, name, tables), LENGTH_SHARE) for name, c in parts.items()}
     settings = {name: {column: _range(_used(c, column), 0.0) for column in SETTINGS} for name, c in parts.items()}
     small = {name: _range(_of_small(c)["kvp"], 0.0) for name, c in parts.items()}
@@ -181,7 +182,8 @@ def _head_scale(heads: Commands, tables: Tables, scanner: Scanner) -> tuple[floa
     """By age, the upper end of the doses of children's heads over that of the oldest."""
     count = len(paed_heads(tables))
     ratio, at = dose_ratio(heads, PAED_HEAD, tables, scanner, (1.0,) * count), _head_of(heads, tables)
-    ends = [_dose_range(ratio[at == place]).high for place in range(count)]
+    parts = [ratio[at == place] for place in range(count)]
+    ends = [_capped(_dose_range(part), part).high for part in parts]
     return tuple(_short(end / ends[-1]) for end in ends)
 
 
@@ -207,8 +209,11 @@ def _range(values: Real, share: float, slack: float = SLACK) -> Range:
 
 
 def _dose_range(ratios: Real) -> Range:
-    """As `_range`, but no dose passes that is far above the 99th percentile, however rarely normals reach it."""
-    usual = _range(ratios, DOSE_SHARE, DOSE_SLACK)
+    return _range(ratios, DOSE_SHARE, DOSE_SLACK)
+
+
+def _capped(usual: Range, ratios: Real) -> Range:
+    """No dose passes that is far above the 99th percentile, however rarely normals reach it."""
     return replace(usual, high=min(usual.high, _short(HIGHEST_OF_P99 * float(np.percentile(ratios, 99)))))
 
 
