@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,22 @@ import pytest
 
 from gantryguard import paths
 from gantryguard.clinic.schema import OBJECTIVES
-from gantryguard.learning import baselines, ceiling, evaluate, floats, mlp, reference, report, trial, views
+from gantryguard.learning import (
+    baselines,
+    ceiling,
+    evaluate,
+    floats,
+    mlp,
+    ranges,
+    red_team,
+    reference,
+    report,
+    sites,
+    study,
+    trial,
+    views,
+)
 from gantryguard.learning.pipeline import Pipeline, nets_of
-from gantryguard.learning.study import tables_sha256
 from gantryguard.profiles.profile import Profile
 
 CT = paths.MODELS / "ct"
@@ -32,7 +46,7 @@ def metrics() -> dict[str, Any]:
 
 
 def test_the_committed_report_is_of_the_committed_package(metrics: dict[str, Any]) -> None:
-    assert metrics["tables_sha256"] == tables_sha256(Profile((CT / "package.bin").read_bytes()))
+    assert metrics["tables_sha256"] == study.tables_sha256(Profile((CT / "package.bin").read_bytes()))
 
 
 def test_what_the_card_says_of_real_data_is_what_was_measured(metrics: dict[str, Any]) -> None:
@@ -110,6 +124,26 @@ def test_the_table_names_the_worst_context_of_commissioned_sites(metrics: dict[s
     told = " ".join(report.render({**metrics, "commissioned": {**metrics["commissioned"], "contexts": spoilt}}).split())
     assert f"{spoilt[3]['objective']}, 2.000 % (1.000 to 3.000 %)" in told
     assert f"least F1 of grades 1 to 3: {spoilt[-1]['group']}, 0.9000." in told
+
+
+def test_the_red_team_goes_where_a_range_ends_farthest_above_its_context(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two sites to the one whose ranges are wide; beside the higher of the two 99th percentiles."""
+    monkeypatch.setattr(sites, "TESTED", 200)
+    monkeypatch.setattr(sites, "PER_KIND", 1)
+    nets = nets_of(Profile((CT / "package.bin").read_bytes()))
+    found, _ = sites.commissioned_trials(CT, nets, 2)
+    wide = {name: ranges.Range(span.low, 9.0, span.usual) for name, span in found[1].ranges.dose.items()}
+    found[1] = found[1]._replace(ranges=replace(found[1].ranges, dose=wide))
+    attacked: list[int | None] = []
+
+    def attack(_pipeline: Pipeline, *, objectives: tuple[str], aims: tuple[str], site: int) -> list[red_team.Find]:
+        attacked.append(site)
+        return [red_team.Find(objectives[0], aims[0], 1.5, 3.0, 2.0, 1.1, {})]
+
+    monkeypatch.setattr(red_team, "attack", attack)
+    told = study._most_dose(found, {"chest": 2.5, "head": 1.5})
+    assert attacked == [found[1].site] * 2
+    assert [find["ratio"] for find in told] == [3.0 / 2.5, 3.0 / 2.0]
 
 
 def test_a_ceiling_is_learnt_per_class_and_for_all_together() -> None:

@@ -64,8 +64,9 @@ def relative_noise(commands: Commands) -> Real:
         return np.asarray(np.sqrt(NOISE_SLICE_MM / commands["slice_mm"] / relative_dose(commands)))
 
 
+MOST_DOSE = "most dose"
 AIMS: dict[str, tuple[Aim, float]] = {
-    "most dose": (relative_dose, 1.0),
+    MOST_DOSE: (relative_dose, 1.0),
     "least dose": (relative_dose, -1.0),
     "most noise": (relative_noise, 1.0),
     "fastest table": (lambda c: reference_scanner().table_speed_mm_s(c), 1.0),

@@ -14,6 +14,7 @@ from matplotlib import pyplot as plt
 
 from gantryguard.clinic.schema import OBJECTIVES
 from gantryguard.learning.commission import EXAMS
+from gantryguard.learning.red_team import MOST_DOSE
 
 FIRST_GRADE_OF_CEILING = "grades 4 and 5"
 DPI = 90
@@ -129,7 +130,7 @@ def _worst(contexts: Sequence[Mapping[str, Any]]) -> str:
 
 def _red_team(metrics: Mapping[str, Any]) -> str:
     """The most dose that an attacker gets past the guard as shipped, and at commissioned sites."""
-    finds = [find for find in metrics["red_team"] if find["aim"] == "most dose"]
+    finds = [find for find in metrics["red_team"] if find["aim"] == MOST_DOSE]
     shipped, local = (max(told, key=lambda find: float(find["ratio"])) for told in (finds, metrics["commissioned"]["red_team"]))
     return (
         f"Most dose that a red team gets past the guard, of the 99th percentile of normals: {shipped['ratio']:.3f} as shipped "

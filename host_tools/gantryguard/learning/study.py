@@ -29,7 +29,6 @@ from interposer.core.quantities import ROW_WORDS
 
 Say = Callable[[float, str], None]
 
-MOST_DOSE = "most dose"
 JUDGING = ("fields", "ranges", "rows", "curves", "limits", "nets", "weights")
 
 
@@ -136,7 +135,7 @@ def _commissioned(
             "median": round(float(np.median(rates)), DIGITS),
             "one_in_ten_above": round(float(np.percentile(rates, 90)), DIGITS),
         },
-        "red_team": _most_dose(found, {find.objective: find.normal for find in shipped if find.aim == MOST_DOSE}),
+        "red_team": _most_dose(found, {find.objective: find.normal for find in shipped if find.aim == red_team.MOST_DOSE}),
         "contexts": [{name: context[name] for name in names} for context in measured["contexts"]],
         **{name: measured[name] for name in ("overall", "recall_by_kind", "blame")},
     }
@@ -156,7 +155,7 @@ def _most_dose(found: Sequence[sites.Own], of_all: Mapping[str, float]) -> list[
     told: list[dict[str, object]] = []
     for name, bound in of_all.items():
         own = max(found, key=lambda site: reach(site, name))
-        (find,) = red_team.attack(Pipeline(own.profile), objectives=(name,), aims=(MOST_DOSE,), site=own.site)
+        (find,) = red_team.attack(Pipeline(own.profile), objectives=(name,), aims=(red_team.MOST_DOSE,), site=own.site)
         ratio = round(find.value / max(bound, find.normal), 4)
         told.append({"objective": name, "ratio": ratio, "of_all_sites": round(bound, 4), "of_the_site": round(find.normal, 4)})
     return told
