@@ -104,8 +104,8 @@ trial's doses spread over a factor of four, three times the current is often nor
 - A dose within a factor of two or three of the usual one is normal in that world (sites differ that much), so a creeping or
   slightly raised dose is not seen in a single command. Commissioning narrows that to what patients of one site differ by.
 - The figures above are of the guard as shipped; `report/table.md` has those of commissioned sites beside the ceiling.
-- Slim patients (CS3): much of what is wrong with their size is not seen in a single command even by the ceiling, least of all
-  patients who lie off centre; `report/table.md` has both side by side.
+- Slim patients (CS3): much of what is wrong with a patient's size is not seen in a single command even by the ceiling;
+  `report/table.md` has both side by side. Patients who lie off centre are hardly ever found (`off_centre` above).
 - A site whose own doses of an objective are far above the usual ones passes what its own level explains, up to the 99th
   percentile expected there and to what hardly a normal of any site has. More of its scans are held than elsewhere (up to
   one in a hundred of an objective): commission with {many} or more of it.
