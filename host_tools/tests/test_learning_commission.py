@@ -17,7 +17,7 @@ from gantryguard.clinic.generator import generate_at_sites
 from gantryguard.clinic.scanner import reference_scanner
 from gantryguard.errors import UserError
 from gantryguard.learning import lessons, proposals, ranges, red_team, sites, trial
-from gantryguard.learning.commission import EXAMS, FEWEST_EXAMS, commission, levels, residuals
+from gantryguard.learning.commission import EXAMS, FEWEST_EXAMS, MANY, WIDEST_OF_MANY, commission, levels, residuals
 from gantryguard.learning.pipeline import Pipeline, nets_of
 from gantryguard.learning.site_exams import read_exams
 from gantryguard.profiles.profile import Profile
@@ -96,6 +96,24 @@ def test_exams_that_hardly_differ_widen_no_range() -> None:
     level = commission(with_others(alike)).levels[name]
     assert level.ratio == pytest.approx(1.88, abs=0.02)
     assert level.dose.high <= general.high
+
+
+def test_few_exams_with_doses_that_no_site_has_are_refused_and_many_are_not() -> None:
+    """One in six is three times the expected dose, which one in 8,000 normals of all sites is not."""
+    name = "paed_abdomen_pelvis"
+    assert ranges.generated().rarest[name] < 2.9 < ranges.generated().dose[name].high * WIDEST_OF_MANY
+    for count in (60, 300):
+        scans = one_site(name, count=count)
+        ratio = ranges.dose_ratio(scans, name, tables_of.tables(), reference_scanner())
+        ma, wanted = scans["ma"].copy(), np.round(scans["ma"] * 3 / ratio)
+        within_the_tube = np.argsort(wanted)[: count // 6]
+        ma[within_the_tube] = wanted[within_the_tube]
+        odd = with_others(reference_scanner().restated(scans.replace(ma=ma)))
+        if count < MANY:
+            with pytest.raises(UserError, match="outside what sites usually do"):
+                commission(odd)
+        else:
+            assert commission(odd).levels[name].exams == count
 
 
 def test_the_red_team_gets_no_high_dose_past_a_site_with_high_doses(shipped: Profile) -> None:
