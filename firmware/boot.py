@@ -16,6 +16,9 @@ try:
         import archive
 
         archive.mount()
+        from interposer.hal import system_clock
+
+        system_clock.start()
     except BaseException:
         import machine
 

@@ -9,6 +9,7 @@ import pytest
 from on_target import run_on_target
 
 from gantryguard import paths
+from gantryguard.benchmarks import CYCLES_PER_US
 from gantryguard.client.bytecode import compile_module
 from gantryguard.client.constants import fold_constants
 from gantryguard.client.device_image import build_flash, device_files
@@ -22,7 +23,6 @@ LIMIT_NS = 10 * S
 SHAPES = ((24, 32), (26, 24), (31, 24), (20, 11), (24, 1))
 LAYERS = 20  # that are timed together
 MOST_PREPARED_CYCLES_PER_MAC = 3.2
-CYCLES_PER_US = 125
 MOST_CYCLES_PER_MAC = 12.0
 
 CHECK = """

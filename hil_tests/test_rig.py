@@ -369,3 +369,47 @@ def test_a_state_machine_runs_at_its_own_pace(make: Make) -> None:
     assert len(moves) > 30
     between = [after - before for before, after in itertools.pairwise(moves)][2:-2]
     assert abs(sum(between) / len(between) - 5 * US) < 50
+
+
+FASTER = """
+machine.mem32[0x40064000] = machine.mem32[0x40064000] & ~0xF0 | 0xC0
+"""
+AT_200_MHZ = """
+machine.freq(200_000_000)
+before = time.ticks_us()
+time.sleep_ms(20)
+console.write("%d %d\\n" % (machine.freq(), time.ticks_diff(time.ticks_us(), before)))
+console.flush()
+start = time.ticks_us()
+for _ in range(1000):
+    pass
+console.write("%d\\n" % time.ticks_diff(time.ticks_us(), start))
+console.flush()
+"""
+
+
+def told(pico: EmulatedPico) -> list[list[int]]:
+    """The lines of numbers that the console's line has brought."""
+    assert pico.run_while(lambda: b"R" not in pico.console_out.data, S)
+    return [[int(word) for word in line.split()] for line in pico.console_out.data.split(b"R")[0].decode().splitlines()]
+
+
+def test_the_clock_of_the_chip_is_what_its_firmware_sets(make: Make) -> None:
+    """A loop takes five eighths of the time, a pause and a byte on the line take as long as before; a reset undoes it."""
+    before, pico = make(PORTS + AT_200_MHZ.replace("200", "125") + WAIT), make(PORTS + FASTER + AT_200_MHZ + WAIT)
+    usual, faster = told(before), told(pico)
+    assert (usual[0][0], faster[0][0], pico.cycle_ns) == (125_000_000, 200_000_000, 5)
+    assert usual[0][1] == pytest.approx(20_000, abs=100)
+    assert faster[0][1] == pytest.approx(20_000, abs=100)
+    assert faster[1][0] == pytest.approx(usual[1][0] * 125 / 200, rel=0.02)
+    gaps = [[b.t_ns - a.t_ns for a, b in itertools.pairwise(each.console_out.arrivals[:8])] for each in (before, pico)]
+    assert gaps[0] == gaps[1]
+    pico.reset()
+    assert pico.cycle_ns == 8
+
+
+def test_more_than_the_voltage_is_good_for_stops_the_chip(make: Make) -> None:
+    pico = make(PORTS + AT_200_MHZ + WAIT, until_ready=False)
+    assert pico.run_while(lambda: not pico.trace.of(trace.HALT), 2 * S)
+    assert pico.trace.of(trace.HALT)[0].value == pico_model.TOO_FAST
+    assert pico.console_out.data == b""

@@ -76,7 +76,8 @@ from interposer.places import (
 )
 from interposer.service.events import EVENT_EXTRA, EVENT_KIND, EVENT_REASON, LAST_EVENT, UNANSWERED, VERDICT
 
-AT_ONCE = const(4)  # frames, then the other direction has a turn
+AT_ONCE = const(2)  # frames of the console, then the other direction has a turn; and of the gantry, which take less:
+BACK_AT_ONCE = const(8)
 TURN_US = const(50000)  # of carrying frame after frame, then somebody else has a turn
 EASY_US = const(25000)  # or so much earlier, where he is not in the way of the console's frame:
 FREE_US = const(600)  # it ends so much later: nearly all turns of his end before
@@ -319,7 +320,13 @@ def carry(block: ptr32, now: int, order: int, near: int) -> int:
             if int(is_ending(block, near)):
                 begin_early(block)
             else:
-                watch[W_BACK] += int(carry_backward(block, at, 0))
+                left = BACK_AT_ONCE
+                while left:
+                    left -= 1
+                    back = int(carry_backward(block, at, 0))
+                    watch[W_BACK] += back
+                    if not back:
+                        left = 0
             found = int(carry_forward(block, at, order))
             if found > CARRIED:
                 return found
@@ -340,8 +347,8 @@ def carry(block: ptr32, now: int, order: int, near: int) -> int:
                 if not order & MAY_REST or carried != NOTHING:
                     return carried
                 if not behind and clock[0] - spoken >= 2 * watch[W_BYTE_US]:
-                    left = most_us - passed
-                    if left < LEAST_REST_US or not int(rest(ptr32(block[K_REST]), left, 1)):
+                    pause = most_us - passed
+                    if pause < LEAST_REST_US or not int(rest(ptr32(block[K_REST]), pause, 1)):
                         return carried
                     spoken = clock[0]
                     if not is_awake:  # once: what speaks again and again must not hold up everything else

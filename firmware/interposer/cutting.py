@@ -21,7 +21,7 @@ from interposer.core.codec import (
     PASSES_WHILE_HELD,
 )
 from interposer.core.compat import compiled, const, elapsed, functions, micropython, pointers, ptr8, ptr32
-from interposer.core.exam import OTHER, SESSION_WORDS, X_TRIAL, copy_words
+from interposer.core.exam import OTHER, SESSION_WORDS, X_AHEAD, X_TRIAL, copy_words
 from interposer.core.gate import PASSING
 from interposer.core.link import (
     COUNT_MASK,
@@ -282,7 +282,8 @@ class CuttingBridge(Bridge):
         """The frame was judged before its check, which was wrong: it leaves no trace."""
         exam = self.judge.exam
         copy_words(self.session, exam.session, SESSION_WORDS)
-        exam.session[X_TRIAL] = OTHER  # the frame's fields are in it
+        exam.session[X_TRIAL] = OTHER  # the frame's fields are in it, and its rows
+        exam.session[X_AHEAD] = -1
         move(exam.last_frame, 0, self.last_frame, 0, self.framing[F_MAX])
         self._soil()
         if self.forward.length:  # the UART read another frame than the one that left: that one counts for nothing

@@ -48,6 +48,8 @@ def test_the_firmware_s_module_is_plain_and_stable() -> None:
         ("rx = 5", "rx = 6", "gantry.rx is GP6"),
         ("uart = 1\ntx = 4\nrx = 5", "uart = 0\ntx = 12\nrx = 29", "gantry.rx"),
         ("uart = 1\ntx = 4\nrx = 5", "uart = 0\ntx = 12\nrx = 13", "gantry.uart"),
+        ("system_hz = 200_000_000", "system_hz = 150_000_000", "clock.system_hz is 150000000"),
+        ("system_hz = 200_000_000", "system_hz = 250_000_000", "clock.system_hz is 250000000"),
         ('name = "pico"', "", "name must be"),
         ('name = "pico"', 'name = "', "is not TOML"),
     ],

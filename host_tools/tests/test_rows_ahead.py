@@ -13,7 +13,7 @@ from profile_bench import CONTEXT, Desk, ct, stated
 
 from interposer.core.ahead import A_COUNT, AHEAD_WORDS, split
 from interposer.core.codec import C_FIELD, C_FIELDS, C_ROW, C_ROWS, COMMAND_WORDS, FIELD_WORDS
-from interposer.core.exam import BEGUN, OTHER, X_KEPT, X_TRIAL
+from interposer.core.exam import BEGUN, OTHER, X_AHEAD, X_KEPT, X_TRIAL
 from interposer.core.link import F_OPCODE_AT
 from interposer.core.pipeline import R_COMMAND, begin
 from interposer.core.quantities import ROW_WORDS, evaluate
@@ -39,13 +39,17 @@ class Fresh(Desk):
     """A desk that begins every judgement from what was let through, whatever is left of others."""
 
     def send(self, command: str, values: Mapping[str, Any] | None = None, *, accept: bool = True) -> int:
-        self.judge.exam.session[X_TRIAL] = OTHER
+        self._forget()
         return super().send(command, values, accept=accept)
 
     def follow(self, frame: bytes) -> None:
         """Hear the gantry."""
-        self.judge.exam.session[X_TRIAL] = OTHER
+        self._forget()
         self.judge.follow(frame, len(frame))
+
+    def _forget(self) -> None:
+        self.judge.exam.session[X_TRIAL] = OTHER
+        self.judge.exam.session[X_AHEAD] = -1
 
 
 @dataclass

@@ -41,8 +41,9 @@ X_WINDOW_COUNT = const(7)
 X_IS_RETRY = const(8)  # the frame admitted last is the last one again
 X_IS_NOTED = const(9)  # the frame admitted last has become the last one
 X_KEPT = const(10)  # fields and states: what a trial begins with; rows are evaluated anew by each command that needs them
-X_TRIAL = const(11)  # what the trial is: OTHER, AS_LET_THROUGH, or from BEGUN on with the rows ahead of this command as well
-SESSION_WORDS = const(12)
+X_TRIAL = const(11)  # what the trial is: OTHER, AS_LET_THROUGH, or BEGUN: the same, and seen to for the frame that comes
+X_AHEAD = const(12)  # the command whose rows ahead stand in the trial as they would come out now, or -1
+SESSION_WORDS = const(13)
 
 OTHER = const(0)
 AS_LET_THROUGH = const(1)
@@ -187,12 +188,13 @@ class Exam:
         self.last_frame = bytearray(package.table("framings")[F_MAX])
         self.session = array("i", bytes(4 * SESSION_WORDS))
         self.session[X_STATE] = params[P_FIRST_STATE]
-        self.session[X_SEQUENCE] = -1
+        self.session[X_SEQUENCE] = self.session[X_AHEAD] = -1
         self.session[X_KEPT] = kept
 
     def start_trial(self):
         """Begin a trial from what was let through so far."""
         self.session[X_TRIAL] = OTHER
+        self.session[X_AHEAD] = -1
         copy_words(self.values, self.trial, self.session[X_KEPT])
         return self.trial
 

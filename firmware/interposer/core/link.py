@@ -153,6 +153,13 @@ def check_holds(buffer: ptr8, at: int, value: int, framing: ptr32) -> int:
 def move(buffer: ptr8, to: int, source: ptr8, start: int, count: int):
     """Copy `count` bytes; within one buffer only towards its beginning."""
     end = start + count
+    while start + 4 <= end:
+        buffer[to] = source[start]
+        buffer[to + 1] = source[start + 1]
+        buffer[to + 2] = source[start + 2]
+        buffer[to + 3] = source[start + 3]
+        to += 4
+        start += 4
     while start < end:
         buffer[to] = source[start]
         to += 1

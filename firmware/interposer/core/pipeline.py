@@ -3,7 +3,7 @@
 It works on tables and state that it finds through one list of pointers; `verdict.py` makes that list and does what is rarer.
 """
 
-from interposer.core.ahead import A_COUNT, A_REST, AHEAD_WORDS
+from interposer.core.ahead import A_COUNT, A_REST, A_TOUCHED, AHEAD_WORDS, BIT_OF
 from interposer.core.codec import (
     ALWAYS_PASSES,
     ANY_SEQUENCE,
@@ -26,6 +26,7 @@ from interposer.core.exam import (
     BEGUN,
     OTHER,
     SENT,
+    X_AHEAD,
     X_FATE,
     X_IS_NOTED,
     X_IS_RETRY,
@@ -103,11 +104,12 @@ def begin(block: ptr32, evaluate, frame: ptr8):
     trial = ptr32(block[B_TRIAL])
     if session[X_TRIAL] == OTHER:
         copy_words(ptr32(block[B_VALUES]), trial, session[X_KEPT])
+    session[X_TRIAL] = BEGUN
     count = ptr32(block[B_AHEAD])[command * AHEAD_WORDS + A_COUNT]
-    if count:
+    if count and session[X_AHEAD] != command:
         at = ptr32(block[B_COMMANDS])[command * COMMAND_WORDS + C_ROW]
         evaluate(trial, ptr32(block[B_ROWS]), at, count, ptr32(block[B_CURVES]))
-    session[X_TRIAL] = BEGUN + command
+        session[X_AHEAD] = command
 
 
 @micropython.viper
@@ -147,8 +149,6 @@ def judge_frame(block: ptr32, evaluate, frame: ptr8, length: int, now: int, is_b
     ranges = ptr32(block[B_RANGES])
     if session[X_TRIAL] == OTHER:
         copy_words(ptr32(block[B_VALUES]), trial, session[X_KEPT])
-        session[X_TRIAL] = AS_LET_THROUGH
-    begun = session[X_TRIAL] - BEGUN
     session[X_TRIAL] = AS_LET_THROUGH
     i = R_VERDICT
     while i < RESULT_WORDS:
@@ -184,7 +184,10 @@ def judge_frame(block: ptr32, evaluate, frame: ptr8, length: int, now: int, is_b
         return BLOCK
     if result[R_IS_RETRY] and session[X_FATE] == SENT:
         return PASS
-    return int(weigh(block, evaluate, trial, command, 1 if begun == command else 0))
+    is_ahead = 1 if session[X_AHEAD] == command else 0
+    if commands[command * COMMAND_WORDS + C_ROWS]:
+        session[X_AHEAD] = command
+    return int(weigh(block, evaluate, trial, command, is_ahead))
 
 
 @micropython.viper
@@ -224,6 +227,10 @@ def take_over(block: ptr32, command: int):
         ptr32(block[B_VALUES]),
         command,
     )
+    session = ptr32(block[B_SESSION])
+    ahead = session[X_AHEAD]
+    if ahead >= 0 and (ptr32(block[B_AHEAD])[ahead * AHEAD_WORDS + A_TOUCHED] >> (command & BIT_OF)) & 1:
+        session[X_AHEAD] = -1
 
 
 @micropython.viper

@@ -12,6 +12,7 @@ from machine import UART, Pin, mem32
 from uctypes import addressof, bytearray_at
 
 from interposer.core.compat import const, micropython, pointers, ptr8, ptr32
+from interposer.core.link import move
 from interposer.core.ring import G_PLACE, G_PLACE_TOO, G_WORDS, READ_MASK, RING_WORDS, V_MASK, V_READ, V_START
 from interposer.hal import board_record as board
 from interposer.hal import rest
@@ -88,15 +89,15 @@ def is_behind(sender: ptr32) -> int:
 @micropython.viper
 def transmit(sender: ptr32, source: ptr8, start: int, count: int):
     """Send `source[start:start + count]`, for which there has to be room."""
-    mask = sender[T_MASK]
-    head = sender[T_HEAD]
     ring = ptr8(sender[T_BYTES])
-    end = start + count
-    while start < end:
-        ring[head & mask] = source[start]
-        head += 1
-        start += 1
-    sender[T_HEAD] = head
+    at = sender[T_HEAD] & sender[T_MASK]
+    before = sender[T_MASK] + 1 - at
+    if count <= before:
+        move(ring, at, source, start, count)
+    else:  # the ring's end lies between
+        move(ring, at, source, start, before)
+        move(ring, 0, source, start + before, count - before)
+    sender[T_HEAD] += count
     room(sender)
 
 

@@ -16,7 +16,7 @@ from gantryguard.profiles.profile import Profile
 from interposer.core.audit import may_cut_through
 from interposer.core.link import FRAMING_WORDS
 
-RATES = (9600, 38_400, 115_200, 460_800, 921_600, 3_000_000)
+RATES = (9600, 38_400, 115_200, 460_800, 921_600, 2_000_000, 3_000_000)
 CUT_RATES = (9600, 19_200, 57_600, 115_200, 921_600)
 CUT_SHARE = 5  # these take so much longer, each with its rest before and after
 CUT_LEAST = 6

@@ -12,7 +12,7 @@ from gantryguard.benchmarks import CYCLES_PER_US
 HEAD = """# Performance
 
 Rendered from `performance.json`, the figures of `make bench`; edit neither by hand. Times are simulated microseconds of the
-official MicroPython on the emulated RP2040 at 125 MHz; two runs give the same figures.
+official MicroPython on the emulated RP2040 at {clock} MHz; two runs give the same figures.
 
 The traffic is an adult's abdominal examination that passes with every network asked, scan parameters and keep-alives in turn,
 with the gantry's status in the other direction. *At rest*, each command meets silent lines; *busy*, both lines carry frame
@@ -69,7 +69,7 @@ TAIL = """
 def performance_document(text: str) -> str:
     """The document for the text of `performance.json`."""
     figures = json.loads(text)
-    lines = HEAD + _results(figures) + CUT + _cut(figures)
+    lines = HEAD.format(clock=CYCLES_PER_US) + _results(figures) + CUT + _cut(figures)
     return lines + STAGES + _stages(figures) + KERNELS + _kernels(figures) + MEMORY + _memory(figures) + TAIL
 
 

@@ -17,7 +17,7 @@ from gantryguard.native.compiler import Unit, compile_unit
 from gantryguard.native.link import ENTRY, FUNCTIONS, STAND_INS
 from gantryguard.native.source import Place, read_module
 from gantryguard.rig.clock import MS
-from gantryguard.rig.pico import CYCLE_NS, EmulatedPico
+from gantryguard.rig.pico import EmulatedPico
 from gantryguard.rig.trace import STROBE
 
 RAM = 0x20000000
@@ -52,8 +52,8 @@ def cycles_to_verdict(pico: EmulatedPico, frame: bytes, end_ns: int) -> dict[str
     last_ns = pico.now_ns
     while len(pico.trace.of(STROBE)) == before:
         place = map_of.name(pico.program_counter)
-        pico.run_for(CYCLE_NS)
-        cycles[place] += max(pico.now_ns - max(last_ns, end_ns), 0) // CYCLE_NS
+        pico.run_for(round(pico.cycle_ns))
+        cycles[place] += round(max(pico.now_ns - max(last_ns, end_ns), 0) / pico.cycle_ns)
         last_ns = pico.now_ns
         if last_ns > end_ns + LIMIT_NS:
             raise UserError(f"No verdict on {frame.hex()}.", remedy="choose another profile.", exit_code=8)

@@ -107,7 +107,7 @@ def _print_stages(budget: Budget) -> None:
     for cut in budget.cut_through:
         table.add_row(str(cut.baud), str(cut.passing), str(cut.in_time), str(cut.wrong), _bits(cut.delay_bits))
     Console().print(table)
-    table = Table("stage of a verdict on scan parameters", "cycles", "us at 125 MHz")
+    table = Table("stage of a verdict on scan parameters", "cycles", f"us at {CYCLES_PER_US} MHz")
     for name, cycles in budget.stages_cycles.items():
         table.add_row(name, f"{cycles:.0f}", f"{cycles / CYCLES_PER_US:.1f}")
     Console().print(table)

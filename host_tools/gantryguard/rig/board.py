@@ -16,8 +16,10 @@ FLOATING_PIN = 15  # driven by the work-around of erratum RP2040-E5 during USB e
 LAST_PIN = 28
 LONGEST_MS = 1000
 LONGEST_US = 20_000
+SYSTEM_CLOCKS_HZ = (125_000_000, 200_000_000)  # as MicroPython starts, and what the chip is certified for at 1.15 V
 
 PIN, UART, LEVEL, TIME, TRAVEL = (0, LAST_PIN), (0, 1), (0, 1), (1, LONGEST_MS), (1, LONGEST_US)
+CLOCK = (SYSTEM_CLOCKS_HZ[0], SYSTEM_CLOCKS_HZ[-1])
 
 # field of the record: (table and key in board.toml, smallest, largest)
 FIELDS: dict[str, tuple[str, str, tuple[int, int]]] = {
@@ -42,6 +44,7 @@ FIELDS: dict[str, tuple[str, str, tuple[int, int]]] = {
     "relay_release_us": ("relay", "release_us", TRAVEL),
     "contact_timeout_ms": ("relay", "contact_timeout_ms", TIME),
     "debounce_ms": ("keys", "debounce_ms", TIME),
+    "system_clock_hz": ("clock", "system_hz", CLOCK),
 }
 RIG_ONLY = ("relay_operate_us", "relay_release_us")  # properties of the relay that the firmware need not know
 
@@ -72,6 +75,7 @@ class Board:
     relay_release_us: int
     contact_timeout_ms: int
     debounce_ms: int
+    system_clock_hz: int
 
 
 def load_board(name: str = "pico") -> Board:
@@ -118,6 +122,9 @@ def _number(path: Path, table: dict[str, object], field: str) -> int:
 
 
 def _check(path: Path, board: Board, table: dict[str, object]) -> None:
+    if board.system_clock_hz not in SYSTEM_CLOCKS_HZ:
+        known = " or ".join(map(str, SYSTEM_CLOCKS_HZ))
+        raise _fault(path, "clock.system_hz", f"is {board.system_clock_hz}, which nobody has tried", f"Write {known}.")
     _check_relay(path, board, table)
     _check_uart(path, "console", board.console_uart, board.console_tx, board.console_rx)
     _check_uart(path, "gantry", board.gantry_uart, board.gantry_tx, board.gantry_rx)

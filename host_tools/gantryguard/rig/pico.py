@@ -27,13 +27,14 @@ from gantryguard.rig.clock import US
 from gantryguard.rig.pico_clock import PicoClock
 from gantryguard.rig.pin_receiver import PinReceiver
 from gantryguard.rig.relay import Relay
+from gantryguard.rig.system_clock import SystemClock
 from gantryguard.rig.usb_host import MaintenancePort
 
 UART_FUNCTION, PIO_FUNCTION = 2, 6  # of the pin multiplexer
 BAUD_TOLERANCE = 0.04  # beyond it a receiver samples the stop bit wrongly
-CYCLE_NS = 8  # 125 MHz
-EDGE_NS = 2 * CYCLE_NS  # a sleep ends before an edge: the state machines learn only afterwards how long it was
+EDGE_NS = 16  # two cycles or more: a sleep ends before an edge: the state machines learn only afterwards how long it was
 WATCHDOG_CONTROL = 0
+TOO_FAST = -1  # of HALT entries: the system's clock was set to more than the core's voltage is good for
 
 CAUSE_RUN_PIN, CAUSE_WATCHDOG, CAUSE_SOFTWARE = 0, 1, 2  # of RESET entries; 1 and 2 as the chip's REASON
 REASON = 8  # register of the watchdog, 0x40058008 on the bus
@@ -58,13 +59,13 @@ class EmulatedPico:
     ) -> None:
         self.board = board
         self.powered = True
-        self._mcu = RP2040()
-        self._simulator = Simulator(rp2040=self._mcu)
+        self.clock = PicoClock()
+        self._mcu = RP2040(self.clock.of_peripherals)
+        self._simulator = Simulator(self.clock.counter, self._mcu)
         pio_blocks.install(self._mcu, self._end_batch)
         self._mcu.load_bootrom(BOOTROM_B1)
         self._mcu.logger = ConsoleLogger(LogLevel.ERROR)
         self._mcu.flash[:FLASH_BYTES] = flash
-        self.clock = PicoClock(self._mcu.clock)
         self.clock.after_action = self._ask
         self.trace = trace.Trace(self.clock)
         self._halted = False
@@ -76,6 +77,7 @@ class EmulatedPico:
         self._wire_relay_and_pins()
         self.maintenance = MaintenancePort(self._mcu, self.clock, usb, self._note_usb)
         self.flash = flash_model.TimedFlash(self._mcu, flash_times, self._flash_begins)
+        SystemClock(self._mcu, self.clock, lambda: self._break(TOO_FAST))
         self._mcu.watchdog.on_watchdog_trigger = self._watchdog_fired
         self._mcu.on_break = self._break
         self._mcu.leave_reset()
@@ -302,7 +304,7 @@ class EmulatedPico:
             if left_ns <= 0:
                 self.flash.finish()
                 return
-            cycles = self.clock.skip(left_ns) // CYCLE_NS
+            cycles = self.clock.skip(left_ns)
             for pio in self._mcu.pio:
                 if not pio.stopped:
                     pio.advance(cycles or 1)
@@ -310,6 +312,11 @@ class EmulatedPico:
             self._end_batch()
 
     # ---- a look inside
+
+    @property
+    def cycle_ns(self) -> float:
+        """How long a cycle of the processor lasts at present."""
+        return self.clock.cycle_ns
 
     @property
     def program_counter(self) -> int:
