@@ -88,7 +88,7 @@ def test_the_strap_gives_the_repl_and_without_it_no_keystroke_stops_a_start(micr
     assert guard.pico.maintenance.connected
     assert silent(guard)
     assert guard.times(trace.RESET, 2) == []
-    guard.pico.run_for(500 * MS)  # until the last of them has come
+    guard.pico.run_for(1500 * MS)  # until the last of them has come
     guard.pico.maintenance.send(b"\n")
     guard.pico.run_for(100 * MS)
     assert guard.send(alive := guard.frame("keep_alive")) == alive

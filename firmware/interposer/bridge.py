@@ -4,6 +4,7 @@ One instance owns both ports, the relay and the lamps. What usually happens to b
 file because all of it is the state of one object. Nothing allocates after construction.
 """
 
+import time
 from array import array
 
 from machine import Pin
@@ -34,6 +35,7 @@ FOR_EVER = const(-1)
 LONGEST_PAUSE_US = const(5000)
 LAST_BYTE_US = const(20)  # between two looks at a line whose next byte completes a frame
 NEAR_US = const(60)  # a frame that will be complete this soon is waited for awake
+BRIEF_US = const(200)  # of carrying, then the flash or the filesystem has its turn
 NEAR_BYTES = const(2)  # and not fewer of its bytes: of the one that is under way nobody knows how far it is
 REFUSING_US = const(2000)  # where one command after another is refused, they are dealt with several at a time
 UNHURRIED_US = const(1000)  # a pause in which the rest may have its turn
@@ -179,7 +181,7 @@ class Bridge:
             is_silent = self.fault == NONE and not self.replies.left and self.enforcing
             return places.CARRY | places.IS_BLOCKED | (places.SILENTLY if is_silent else places.NONE_HERE)
         if self.fault != NONE:
-            return places.CARRY | places.NONE_HERE
+            return places.CARRY | (places.NONE_HERE if self.replies.left else places.SILENTLY)
         return places.CARRY | (places.EVERYTHING if state == PASSING else places.WHAT_MAY)
 
     @micropython.native
@@ -205,7 +207,30 @@ class Bridge:
 
         `resting`: MAY_REST or 0.
         """
-        found = self.found = turn(self.block, now, self._way() | resting, near)
+        return self._come_to(turn(self.block, now, self._way() | resting, near))
+
+    @micropython.native
+    def carry_beside(self):
+        """Carry while the flash does what was laid out for it."""
+        self._carry_briefly(time.ticks_ms(), places.BESIDE)
+
+    @micropython.native
+    def attend(self):
+        """Carry what waits, if anything does."""
+        now = time.ticks_ms()
+        if turn(self.block, now, places.LOOK, 0) == places.SOME:
+            self._carry_briefly(now, 0)
+
+    @micropython.native
+    def _carry_briefly(self, now, beside):
+        self.watch[places.W_REST_US] = BRIEF_US
+        way = places.CARRY | places.SILENTLY if self.fault != NONE else self._way()  # no time for answers in the safe mode
+        self._come_to(turn(self.block, now, way | places.BRIEFLY | beside, 0))
+
+    @micropython.native
+    def _come_to(self, found):
+        """Deal with what native code has found and leaves; the time by now."""
+        self.found = found
         now = self.watch[places.W_NOW]
         if found > places.CARRIED:
             self._frame(found, now)

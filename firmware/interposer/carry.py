@@ -29,6 +29,12 @@ from interposer.core.reasons import BLOCK, NONE, PASS
 from interposer.core.ring import E_FRAME, E_FRAMING, E_STATE, G_BYTES, G_WORDS, V_MASK, V_READ, pull, take, unread
 from interposer.places import (
     BACK,
+    BESIDE,
+    BRIEFLY,
+    C_COMMAND,
+    C_COUNT,
+    C_ENABLE,
+    C_STATUS,
     CARRIED,
     CARRY,
     EVERYTHING,
@@ -37,6 +43,7 @@ from interposer.places import (
     K_BACKWARD,
     K_BACKWARD_FRAMES,
     K_BACKWARD_LOSS,
+    K_CHIP,
     K_CLOCK,
     K_COUNTS,
     K_EVENTS,
@@ -85,11 +92,12 @@ EARLY_US = const(50)  # what can be done ahead of a frame is not begun where its
 PATIENT_BYTES = const(32)  # of the gantry's may wait until a frame of the console has ended
 LEAST_REST_US = const(20)  # shorter pauses are spent awake
 LONGEST_REST_US = const(4000)  # inside a frame
+IS_BUSY = const(1)  # of the flash's status
 
 
 def works_of(judge, port):
     """What `functions` hands out."""
-    return (judge.evaluate, judge.network_engine.ask, *port.functions, port.rest)
+    return (judge.evaluate, judge.network_engine.ask, *port.functions, port.rest, *port.chip.functions)
 
 
 @micropython.viper
@@ -144,17 +152,19 @@ def carry_forward(block: ptr32, now: int, order: int) -> int:
         length = int(pull(ptr32(block[K_FORWARD]), deframer))
         if not length:
             return done
-        verdict = int(judge_frame(judge, evaluate, frame, length, now, order & IS_BLOCKED))
+        verdict = int(judge_frame(judge, evaluate, frame, length, now, 1 if way == SILENTLY else order & IS_BLOCKED))
         if result[R_ASKED]:
             suspect = int(ask(ptr32(block[K_NETWORKS]), 0, result[R_ASKED], ptr32(judge[B_TRIAL])))
             if suspect >= 0:
                 return suspect
         strobe(block)
         if way == SILENTLY and verdict == BLOCK:
-            if int(is_counted(block, result[R_REASON])):
-                done = CARRIED
-                continue
-            return JUDGED
+            if order & IS_BLOCKED and not int(is_counted(block, result[R_REASON])):
+                return JUDGED
+            if not order & IS_BLOCKED:  # in the safe mode nothing is said of them
+                ptr32(block[K_TALLY])[UNANSWERED] = (ptr32(block[K_TALLY])[UNANSWERED] + 1) & COUNT_MASK
+            done = CARRIED
+            continue
         if verdict != PASS or way < EVERYTHING:
             return JUDGED
         if way == WHAT_MAY and result[R_FLAGS] & (PASSES_WHILE_HELD | ALWAYS_PASSES) != PASSES_WHILE_HELD:
@@ -300,7 +310,7 @@ def carry(block: ptr32, now: int, order: int, near: int) -> int:
     watch = ptr32(block[K_WATCH])
     began = clock[0]
     most_us = TURN_US
-    if order & MAY_REST:
+    if order & (MAY_REST | BRIEFLY):
         most_us = watch[W_REST_US]
     spoken = began - 2 * watch[W_BYTE_US]
     soonest = ptr32(ptr32(block[K_FORWARD_FRAMES])[E_FRAMING])[F_MIN] - 1
@@ -360,7 +370,7 @@ def carry(block: ptr32, now: int, order: int, near: int) -> int:
                 pause = (wanted - near) * watch[W_BYTE_US]
                 if pause > LONGEST_REST_US:  # the other line is not heard meanwhile
                     pause = LONGEST_REST_US
-                if not behind and pause > LEAST_REST_US:
+                if not behind and pause > LEAST_REST_US and not order & BESIDE:
                     rest(ptr32(block[K_REST]), pause, 0)
             elif not near:
                 return carried
@@ -368,10 +378,48 @@ def carry(block: ptr32, now: int, order: int, near: int) -> int:
     return carried
 
 
+@micropython.viper
+def carry_beside(block: ptr32, now: int, order: int, near: int) -> int:
+    """Let the flash do what was laid out for it, and carry meanwhile, until a frame needs more than that; as `carry`.
+
+    Everything that is called here lies in RAM.
+    """
+    works = functions(block[K_WORKS])
+    begin_flash = works[7]
+    exchange = works[8]
+    end_flash = works[9]
+    chip = ptr32(block[K_CHIP])
+    clock = ptr32(block[K_CLOCK])
+    watch = ptr32(block[K_WATCH])
+    began = clock[0]
+    carried = NOTHING
+    lost = 0
+    watch[W_NOW] = now
+    begin_flash(chip)
+    exchange(chip, chip[C_ENABLE], 1)
+    exchange(chip, chip[C_COMMAND], chip[C_COUNT])
+    while int(exchange(chip, chip[C_STATUS], 2)) & IS_BUSY:
+        at = int(later(now, clock[0] - began))
+        if carried > CARRIED or lost:  # the console's bytes wait for bytecode: the gantry's need not
+            lost |= int(note_lost(block))
+            if not lost & LOST_BACKWARD:
+                carry_backward(block, at, 0)
+            continue
+        found = int(carry(block, at, order, near))
+        lost = watch[W_LOST]
+        if found != NOTHING:
+            carried = found
+    end_flash(chip)
+    watch[W_LOST] = lost
+    return carried
+
+
 @compiled
 @micropython.viper
 def turn(block: ptr32, now: int, order: int, near: int) -> int:
     """Do what `order` says at `now`: what it returns is told where the orders are carried out."""
+    if order & BESIDE:
+        return int(carry_beside(block, now, order, near))
     if order >= CARRY:
         return int(carry(block, now, order, near))
     if order == STROBE:

@@ -21,7 +21,7 @@ W_IS_TOLD = const(4)  # 1: the gantry has told its state since a command was pas
 W_TOLD_AT = const(5)  # when it did last
 W_STROBE = const(6)  # the bit of the strobe's pin
 W_BYTE_US = const(7)
-W_REST_US = const(8)  # how long nobody else wants a turn
+W_REST_US = const(8)  # how long nobody else wants a turn; with BRIEFLY, until somebody does
 W_NOW = const(9)  # until when the last turn lasted
 W_LOST = const(10)  # lines of which bytes were lost: LOST_FORWARD, LOST_BACKWARD
 W_BACK = const(11)  # bytes of the gantry that were carried in the last turn
@@ -31,9 +31,14 @@ LOST_BACKWARD = const(2)
 K_CLOCK = const(14)  # microseconds
 K_STROBE = const(15)  # two registers of pins: to set, to clear
 K_REST = const(16)  # row of words for resting
-K_WORKS = const(17)  # functions: rows, networks; of a port room, transmit, is_behind, has_lost; resting
+K_WORKS = const(17)  # functions: rows, networks; of a port room, transmit, is_behind, has_lost; resting; of the flash
 K_FORWARD_LOSS = const(18)  # what tells that bytes of a line were lost
 K_BACKWARD_LOSS = const(19)
+K_CHIP = const(20)  # row of words for the flash; behind what `hal/flash_chip.py` needs:
+C_ENABLE = const(6)  # addresses of commands: one byte that enables writing,
+C_STATUS = const(7)  # two that ask for the status,
+C_COMMAND = const(8)  # and what is to be done, of so many bytes:
+C_COUNT = const(9)
 
 # What the lines want; numbers above 0: so many bytes are awaited.
 REST = const(0)
@@ -52,7 +57,8 @@ BACK_AT_ONCE = const(2)
 STROBE = const(3)
 CARRY = const(16)
 # To carry, one of these, and IS_BLOCKED while the gate blocks. Which frames are dealt with here: none; those that are refused
-# without an answer; those of a verdict PASS; of these only the ones that pass while another is held.
+# without an answer, where the gate blocks or in the safe mode; those of a verdict PASS; of these only the ones that pass while
+# another is held.
 NONE_HERE = const(0)
 SILENTLY = const(1)
 EVERYTHING = const(2)
@@ -60,6 +66,8 @@ WHAT_MAY = const(3)
 WAY = const(3)
 IS_BLOCKED = const(4)
 MAY_REST = const(8)  # at a line where nothing comes, for as long as W_REST_US says
+BRIEFLY = const(32)  # for so long only: somebody else is at work
+BESIDE = const(64)  # the flash, which does what was laid out for it: no interrupt may come, and nothing but RAM is there
 
 
 def block_of(bridge):
@@ -86,4 +94,5 @@ def block_of(bridge):
         bridge.works,
         bridge.console.loss,
         bridge.gantry.loss,
+        bridge.console.chip.words,
     )

@@ -59,6 +59,13 @@ class DeskPins:
             self.strobed()
 
 
+class DeskChip:
+    """A flash to which nothing is ever written."""
+
+    functions = (lambda _words: None, lambda _words, _command, _count: 0, lambda _words: None)
+    words: tuple[int, ...] = ()
+
+
 class DeskPort:
     """A port: `arrive` is what comes in, `left` is what went out."""
 
@@ -70,6 +77,7 @@ class DeskPort:
     )
     loss: tuple[int, ...] = ()
     resting: tuple[int, ...] = ()
+    chip = DeskChip()
 
     def __init__(self) -> None:
         self.byte_us = 87

@@ -49,6 +49,10 @@ def firmware(tmp_path: Path) -> Path:
         ),
         "interposer/app.pyi": "uart: object\n",
         "interposer/hal/__init__.py": "",
+        **{
+            name: (paths.FIRMWARE / name).read_text()
+            for name in ("interposer/core/__init__.py", "interposer/core/compat.py", "interposer/hal/system_clock.py")
+        },
         "tests/test_app.py": "raise SystemExit\n",
     }.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -63,8 +67,11 @@ def test_only_the_device_s_own_files_go_in(firmware: Path, board: Board) -> None
         "boot.py",
         "interposer/__init__.mpy",
         "interposer/app.mpy",
+        "interposer/core/__init__.mpy",
+        "interposer/core/compat.mpy",
         "interposer/hal/__init__.mpy",
         "interposer/hal/board_record.mpy",
+        "interposer/hal/system_clock.mpy",
         "log/note",
         "main.py",
         "package.bin",

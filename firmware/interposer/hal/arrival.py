@@ -9,7 +9,7 @@ from interposer.hal.patience import Patience
 
 PACKET_BYTES = const(64)
 PIECE_BYTES = const(4096)
-TURN_BYTES = const(4096)  # read in one turn: 30 ms
+TURN_BYTES = const(512)  # read in one turn: 2.5 ms
 
 
 class Arrival:

@@ -16,9 +16,11 @@ from interposer.core.link import move
 from interposer.core.ring import G_PLACE, G_PLACE_TOO, G_WORDS, READ_MASK, RING_WORDS, V_MASK, V_READ, V_START
 from interposer.hal import board_record as board
 from interposer.hal import rest
+from interposer.hal.flash_chip import FlashChip
 
 RECEIVE_BITS = const(11)  # 2 kB: what comes in 178 ms at 115,200 baud
-SEND_BITS = const(9)
+TO_CONSOLE_BITS = const(11)  # what the guard could not carry for a while leaves from here, so that it may happen again
+TO_GANTRY_BITS = const(9)  # little: before the relay opens, all that has passed has to leave
 BITS_PER_BYTE = const(10)
 
 MICROSECONDS = const(0x40054028)  # the timer's count
@@ -151,9 +153,10 @@ class Port:
 
     clock = bytearray_at(MICROSECONDS, 4)
     pins = bytearray_at(PINS, 8)
-    resting = array("I")  # for `hal.rest`; the console's port has it
+    resting = array("I")  # for `hal.rest`; the console's port has it, and the flash
+    chip = FlashChip()
 
-    def __init__(self, number, tx, rx, baud, receive_ring, send_ring):
+    def __init__(self, number, tx, rx, baud, receive_ring, send_ring, send_bits):
         self.uart = UART(number, baud, tx=Pin(tx), rx=Pin(rx))  # pins, clock divisor, format; nothing else of it is used
         self.base = UARTS + number * UART_SIZE
         self.byte_us = BITS_PER_BYTE * 1000000 // baud
@@ -161,7 +164,7 @@ class Port:
         self.sender = array("i", bytes(4 * SENDER_WORDS))
         self.loss = array("i", (DMA_RAW, 0, 0, self.base))
         self._receive(receive_ring, RECEIVE_REQUEST + REQUESTS * number)
-        self._send(send_ring, SEND_REQUEST + REQUESTS * number)
+        self._send(send_ring, send_bits, SEND_REQUEST + REQUESTS * number)
         mem32[self.base + INTERRUPT_MASK] = 0
         mem32[self.base + DMA_CONTROL] = BOTH_DIRECTIONS
 
@@ -190,9 +193,9 @@ class Port:
         mem32[DMA_RAW] = self.loss[H_ENDED]
         pair[0].active(1)
 
-    def _send(self, buffer, request):
+    def _send(self, buffer, bits, request):
         self.channel = rp2.DMA()
-        control = self.channel.pack_ctrl(size=0, inc_write=False, ring_sel=False, ring_size=SEND_BITS, treq_sel=request)
+        control = self.channel.pack_ctrl(size=0, inc_write=False, ring_sel=False, ring_size=bits, treq_sel=request)
         self.channel.config(read=addressof(buffer), write=self.base, count=0, ctrl=control)
         self.sender[T_BYTES] = addressof(buffer)
         self.sender[T_MASK] = len(buffer) - 1
@@ -221,19 +224,19 @@ class Port:
 class Rings:
     """The memory of both ports' rings, to be had before anything cuts the heap into pieces.
 
-    Rings lie at multiples of their sizes; those to send from fit before or behind the others, where these leave room.
+    Rings lie at multiples of their sizes; the small one fits before or behind the others, where these leave room.
     """
 
     def __init__(self):
         large = 1 << RECEIVE_BITS
-        small = 1 << SEND_BITS
-        self.memory = bytearray(3 * large)
+        small = 1 << TO_GANTRY_BITS
+        self.memory = bytearray(4 * large)
         first = addressof(self.memory)
         start = _up(first, large)
         self.receive = (bytearray_at(start, large), bytearray_at(start + large, large))
-        end = start + 2 * large
-        start = end if first + 3 * large - end >= 2 * small else _up(first, small)
-        self.send = (bytearray_at(start, small), bytearray_at(start + small, small))
+        self.to_console = bytearray_at(start + 2 * large, large)
+        end = start + 3 * large
+        self.to_gantry = bytearray_at(end if first + 4 * large - end >= small else _up(first, small), small)
 
 
 def _up(address, size):
@@ -242,8 +245,9 @@ def _up(address, size):
 
 def open_ports(rings, baud):
     """(console, gantry) ports of this board. `rings` has to be kept."""
-    receive, send = rings.receive, rings.send
-    console = Port(board.CONSOLE_UART, board.CONSOLE_TX, board.CONSOLE_RX, baud, receive[0], send[0])
-    gantry = Port(board.GANTRY_UART, board.GANTRY_TX, board.GANTRY_RX, baud, receive[1], send[1])
+    pins = (board.CONSOLE_TX, board.CONSOLE_RX)
+    console = Port(board.CONSOLE_UART, *pins, baud, rings.receive[0], rings.to_console, TO_CONSOLE_BITS)
+    pins = (board.GANTRY_TX, board.GANTRY_RX)
+    gantry = Port(board.GANTRY_UART, *pins, baud, rings.receive[1], rings.to_gantry, TO_GANTRY_BITS)
     console.resting = rest.prepare()
     return console, gantry

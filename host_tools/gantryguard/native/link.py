@@ -31,6 +31,9 @@ FUNCTIONS = (
     Place("interposer.hal.ports", "is_behind"),
     Place("interposer.hal.ports", "has_lost"),
     Place("interposer.hal.rest", "rest"),
+    Place("interposer.hal.flash_chip", "begin"),
+    Place("interposer.hal.flash_chip", "exchange"),
+    Place("interposer.hal.flash_chip", "end"),
 )
 PER_LINE = 16
 

@@ -1,7 +1,8 @@
 """The flash of the emulated Pico, with the time that erasing and programming take, and power cuts in between.
 
-The emulator's flash is instantaneous. Here the processor stands still until an operation is over, as it does
-in the boot ROM's wait loop with interrupts off, while lines, FIFOs and DMA go on.
+The emulator's flash is instantaneous. Here an operation takes its time, while lines, FIFOs and DMA go on. One that the
+boot ROM gives lets the processor stand still, as its wait loop with interrupts off does. During one that is given from RAM the
+processor goes on: the chip says that it is busy, and whoever reads it all the same finds breakpoints.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from rp2040py.peripherals.ssi import CMD_BLOCK_ERASE, CMD_PAGE_PROGRAM, CMD_SECTOR_ERASE, RPSSI
+from rp2040py.peripherals.ssi import CMD_BLOCK_ERASE, CMD_PAGE_PROGRAM, CMD_READ_STATUS_1, CMD_SECTOR_ERASE, RPSSI
 from rp2040py.rp2040 import RP2040
 
 from gantryguard.client.uf2 import FLASH_BYTES
@@ -17,6 +18,8 @@ from gantryguard.client.uf2 import FLASH_BYTES
 BEFORE, TORN, AFTER = "before", "torn", "after"
 HEADER = 4  # opcode and three bytes of address
 SSI_PLACE = 0x18000
+BUSY = 1  # of the chip's first status register
+UNREADABLE = b"\xbe" * FLASH_BYTES  # what a busy chip shows; as instructions: BKPT 0xBE
 
 
 class FlashTimes(NamedTuple):
@@ -53,6 +56,8 @@ class TimedFlash(RPSSI):
         self.count = 0
         self.running: Operation | None = None
         self._begin = begin
+        self._hidden: bytes | None = None
+        self._command = bytearray()  # of the operation that runs
         mcu.ssi = self
         mcu.peripherals[SSI_PLACE] = self
 
@@ -62,17 +67,41 @@ class TimedFlash(RPSSI):
             super()._apply_command()
             return
         self.count += 1
-        self.running = operation
+        self.running, self._command = operation, self._tx_buffer
+        self._tx_buffer = bytearray()
         self._begin(operation)
+
+    def _shift_byte(self, byte_out: int) -> int:
+        answer = super()._shift_byte(byte_out)
+        is_asked = self._tx_buffer[0] == CMD_READ_STATUS_1 and len(self._tx_buffer) > 1
+        return answer | BUSY if is_asked and self.running is not None else answer
+
+    def hide(self) -> None:
+        """Let nobody read the chip until the operation that runs is over."""
+        self._hidden = bytes(self.rp2040.flash[:FLASH_BYTES])
+        self.rp2040.flash[:FLASH_BYTES] = UNREADABLE
+
+    def _show(self) -> None:
+        if self._hidden is not None:
+            self.rp2040.flash[:FLASH_BYTES] = self._hidden
+            self._hidden = None
 
     def finish(self) -> None:
         """The operation that runs, if any, is complete: the cells change."""
+        self._show()
         if self.running is not None:
             self.running = None
-            super()._apply_command()
+            self._apply()
+
+    def _apply(self) -> None:
+        """Do what was asked for, whatever is being said to the chip at the moment."""
+        said, self._tx_buffer = self._tx_buffer, self._command
+        super()._apply_command()
+        self._tx_buffer = said
 
     def tear(self) -> None:
         """Power fails in the middle of the operation that runs, if any: its first half has happened."""
+        self._show()
         operation, self.running = self.running, None
         if operation is None:
             return
@@ -80,16 +109,17 @@ class TimedFlash(RPSSI):
         if operation.erase:
             self.rp2040.flash[operation.offset : operation.offset + half] = b"\xff" * half
         else:
-            del self._tx_buffer[HEADER + half :]
-            super()._apply_command()
+            del self._command[HEADER + half :]
+            self._apply()
 
     def drop(self) -> None:
         """Power fails before the operation that would run: nothing has happened."""
+        self._show()
         self.running = None
 
     def content(self) -> bytes:
         """The 2 MiB as they stand."""
-        return bytes(self.rp2040.flash[:FLASH_BYTES])
+        return bytes(self.rp2040.flash[:FLASH_BYTES]) if self._hidden is None else self._hidden
 
     def _decoded(self) -> Operation | None:
         buffer = self._tx_buffer

@@ -34,6 +34,7 @@ UART_FUNCTION, PIO_FUNCTION = 2, 6  # of the pin multiplexer
 BAUD_TOLERANCE = 0.04  # beyond it a receiver samples the stop bit wrongly
 EDGE_NS = 16  # two cycles or more: a sleep ends before an edge: the state machines learn only afterwards how long it was
 WATCHDOG_CONTROL = 0
+ROM_END = 0x4000
 TOO_FAST = -1  # of HALT entries: the system's clock was set to more than the core's voltage is good for
 
 CAUSE_RUN_PIN, CAUSE_WATCHDOG, CAUSE_SOFTWARE = 0, 1, 2  # of RESET entries; 1 and 2 as the chip's REASON
@@ -71,6 +72,7 @@ class EmulatedPico:
         self._halted = False
         self._ended, self._hit = True, False
         self._busy_until_ns = 0
+        self._stands_still = False  # until the flash is ready
         self._wanted: Callable[[], bool] | None = None
         self._cut: tuple[int, str] | None = None
         self._wire_lines(baud)
@@ -285,10 +287,19 @@ class EmulatedPico:
     def _flash_begins(self, operation: flash_model.Operation) -> None:
         self.trace.add(trace.FLASH_ERASE if operation.erase else trace.FLASH_PROGRAM, operation.offset)
         self._busy_until_ns = self.clock.now_ns + operation.duration_ns
+        self._stands_still = self.program_counter < ROM_END
         if self._cut is not None and operation.number == self._cut[0]:
             self._cut_now(self._cut[1])
         self._ask()
-        self._wait_for_flash()
+        if self._stands_still:
+            self._wait_for_flash()
+        elif self.flash.running is not None:
+            self.flash.hide()
+            self.clock.call_at(self._busy_until_ns, partial(self._flash_ends, operation))
+
+    def _flash_ends(self, operation: flash_model.Operation) -> None:
+        if self.flash.running is operation:
+            self.flash.finish()
 
     def _cut_now(self, mode: str) -> None:
         if mode == flash_model.BEFORE:
@@ -377,7 +388,7 @@ class EmulatedPico:
             self._simulator.stopped = False
             if not self.powered or self._halted:
                 self.clock.skip(t_ns - self.now_ns)
-            elif self.flash.running is not None:
+            elif self.flash.running is not None and self._stands_still:
                 self._wait_for_flash()
             else:
                 execute_batch(self._simulator, 1)

@@ -1,0 +1,66 @@
+"""The filesystem a second time, with operations of the flash that let frames pass.
+
+MicroPython's own filesystem stays mounted, and modules go on being read from it; whatever is written from here on goes through
+this one, and nothing is written by the other any more. littlefs asks for an operation and gets it done: what happens
+meanwhile it need not know.
+"""
+
+import os
+
+import rp2
+import vfs
+
+from interposer.core.compat import const
+from interposer.hal.flash_chip import PAGE_BYTES
+
+FLASH_BYTES = const(2097152)
+BLOCK_BYTES = const(4096)
+PLACE = "/beside"
+# Requests to a block device.
+BLOCKS = const(4)
+ERASE_BLOCK = const(6)
+
+
+class Disc:
+    """A block device. `work` lets the flash do what was laid out on `chip`, and carries frames until it is done.
+
+    `attend` carries those that wait: for the time between two operations.
+    """
+
+    def __init__(self, chip, work, attend):
+        self.chip = chip
+        self.work = work
+        self.attend = attend
+        self.flash = rp2.Flash()
+        self.start = FLASH_BYTES - (self.flash.ioctl(BLOCKS, 0) or 0) * BLOCK_BYTES
+
+    def readblocks(self, block, buffer, offset=0):
+        """Read as MicroPython does."""
+        self.flash.readblocks(block, buffer, offset)
+        self.attend()
+
+    def writeblocks(self, block, buffer, offset):
+        """Program erased bytes, page by page."""
+        at = self.start + block * BLOCK_BYTES + offset
+        done = 0
+        while done < len(buffer):
+            end = min(done + PAGE_BYTES - at % PAGE_BYTES, len(buffer))
+            self.chip.program(at, buffer[done:end])
+            self.work()
+            at += end - done
+            done = end
+
+    def ioctl(self, request, block):
+        """Erase a block, or answer as MicroPython does."""
+        if request != ERASE_BLOCK:
+            return self.flash.ioctl(request, block)
+        self.chip.erase(self.start + block * BLOCK_BYTES)
+        self.work()
+        return 0
+
+
+def mount(chip, work, attend):
+    """From now on files are those of the same filesystem, written through a `Disc`."""
+    disc = Disc(chip, work, attend)
+    vfs.mount(vfs.VfsLfs2(disc, progsize=PAGE_BYTES), PLACE)  # type: ignore[arg-type]  # the methods that littlefs calls
+    os.chdir(PLACE)

@@ -1,0 +1,124 @@
+"""Both lines full at 921,600 baud while the guard's flash erases and programs: nothing is lost, and verdicts go on falling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import pytest
+from guard import Guard
+from updates import bare, pushing, signed
+
+from gantryguard.benchmarks.latency import PATTERN, frames_within, guard_at, missing, replies
+from gantryguard.client.device_image import BLOCK, FS_OFFSET
+from gantryguard.profiles.profile import Profile
+from gantryguard.rig import cases
+from gantryguard.rig.clock import MS, S
+from gantryguard.rig.endpoint import Commands
+from gantryguard.rig.pico import EmulatedPico
+from gantryguard.rig.result import frames_in
+from gantryguard.rig.trace import FLASH_ERASE, FLASH_PROGRAM, HALT, RESET, STROBE
+from interposer.core.link import BACKWARD, FORWARD
+
+BAUD = 921_600
+ERASE_MS = 45
+RETRIES = 18  # of one frame: most are refused, each is told by the log
+REPORTED_MS = 700  # the log is written within so long of a report that the gantry rests
+STOP_MS = 37
+
+
+def filling_log(pico: EmulatedPico, ct: Profile) -> int:
+    """Let the log be written until a sector is erased, which has just begun; the last sequence number of the console."""
+    for number in range(1, 40):
+        pico.gantry_in.send(ct.encode("status", number, {"gantry_state": "idle"}))
+        if pico.run_while(lambda: not pico.trace.of(FLASH_ERASE), REPORTED_MS * MS):
+            return number - 1
+        for _ in range(RETRIES):
+            pico.console_in.send(ct.encode("keep_alive", number, {}))
+            pico.run_for(20 * MS)
+    raise AssertionError("nothing was erased")
+
+
+def examination(ct: Profile, after: int, count: int) -> list[bytes]:
+    """An examination's commands, numbered on from `after`."""
+    writer, parameters = Commands(ct, FORWARD), cases.abdomen().parameters
+    names = ["exam_context", *(PATTERN[number % len(PATTERN)] for number in range(1, count))]
+    fields = {"exam_context": cases.ADULT, "scan_parameters": parameters}
+    return [writer.build(name, (after + 1 + number) & 255, fields.get(name, {})) for number, name in enumerate(names)]
+
+
+def heard(pico: EmulatedPico, ct: Profile, since_ns: int) -> tuple[list[bytes], list[bytes]]:
+    """Frames that reached the gantry, and the console, since then."""
+    lines = ((pico.gantry_out, FORWARD), (pico.console_out, BACKWARD))
+    forth, back = (frames_in(line.arrivals, Commands(ct, direction, any_value=True)) for line, direction in lines)
+    return [frame for t_ns, frame in forth if t_ns > since_ns], [frame for t_ns, frame in back if t_ns > since_ns]
+
+
+def saturate(pico: EmulatedPico, forth: Sequence[bytes], back: Sequence[bytes]) -> None:
+    """Fill both lines, and let everything arrive."""
+    pico.console_in.send(b"".join(forth))
+    pico.gantry_in.send(b"".join(back))
+    pico.run_for(100 * MS + sum(map(len, back)) * 10 * S // BAUD)
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize(
+    "seconds", [0.5, pytest.param(2.0, marks=pytest.mark.full), pytest.param(10.0, marks=pytest.mark.full)]
+)
+def test_the_log_is_written_beside_saturated_lines(micropython_uf2: Path, ct: Profile, seconds: float) -> None:
+    pico = guard_at(ct, micropython_uf2, BAUD)
+    stream = examination(ct, filling_log(pico, ct), frames_within(ct, BAUD, seconds))
+    back = replies(ct, sum(map(len, stream)))
+    begin_ns = pico.now_ns
+    saturate(pico, stream, back)
+    forth_heard, back_heard = heard(pico, ct, begin_ns)
+    assert (missing(stream, forth_heard), missing(back, back_heard)) == (0, 0)
+    assert pico.console_uart.overruns == pico.gantry_uart.overruns == 0
+    verdicts = [entry.t_ns for entry in pico.trace.of(STROBE) if entry.value and entry.t_ns < begin_ns + ERASE_MS * MS]
+    assert len(verdicts) > 100, "verdicts fall while a sector is erased"
+    assert any(entry.t_ns > begin_ns for entry in pico.trace.of(FLASH_PROGRAM)), "the log goes on being written"
+    assert pico.trace.of(HALT) == pico.trace.of(RESET) == []
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("seconds", [0.5, pytest.param(10.0, marks=pytest.mark.full)])
+def test_a_package_comes_beside_a_saturated_line(micropython_uf2: Path, ct: Profile, seconds: float) -> None:
+    """In the safe mode of an update no command passes but a stop; the gantry's line is carried, full as it is."""
+    pico = guard_at(ct, micropython_uf2, BAUD)
+    guard = Guard.__new__(Guard)
+    guard.pico, guard.profile, guard.sequence = pico, ct, 0
+    pico.run_for(30 * MS)
+    blob = signed(bare(ct))
+    update = pushing(guard, blob)
+    assert update._begin() == 0
+    begin_ns, erases = pico.now_ns, len(pico.trace.of(FLASH_ERASE))
+    back = replies(ct, int(seconds * BAUD / 10))
+    stops = [ct.encode("stop", number & 255, {}) for number in range(1, int(seconds * 1000 / STOP_MS))]
+    for number, frame in enumerate(stops):
+        pico.clock.call_at(begin_ns + number * STOP_MS * MS, partial(pico.console_in.send, frame))
+    pico.gantry_in.send(b"".join(back))
+    at = 0
+    while not pico.gantry_in.idle and at < len(blob):
+        at = update._piece(at)["at"]
+    pico.run_until(max(pico.now_ns, begin_ns + int(seconds * S)) + 100 * MS)
+    forth_heard, back_heard = heard(pico, ct, begin_ns)
+    assert forth_heard == stops
+    assert missing(back, [frame for frame in back_heard if frame in set(back)]) == 0
+    assert at > 0
+    assert len(pico.trace.of(FLASH_ERASE)) > erases
+    assert pico.trace.of(HALT) == pico.trace.of(RESET) == []
+
+
+def test_a_chip_that_is_at_work_cannot_be_read(micropython_uf2: Path, ct: Profile) -> None:
+    """The rig would stop a guard that ran or read anything in flash meanwhile; afterwards all is there again."""
+    pico = guard_at(ct, micropython_uf2, BAUD)
+    filling_log(pico, ct)
+    before = pico.flash.content()
+    shown = bytes(pico._mcu.flash[: len(before)])
+    assert shown == b"\xbe" * len(before)
+    at = pico.trace.of(FLASH_ERASE)[-1].value
+    pico.run_for((ERASE_MS + 1) * MS)
+    after = bytes(pico._mcu.flash[: len(before)])
+    assert after[at : at + BLOCK] == b"\xff" * BLOCK or after[at : at + 256] != before[at : at + 256]
+    assert after[:FS_OFFSET] == before[:FS_OFFSET]
