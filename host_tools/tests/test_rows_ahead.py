@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from profile_bench import CONTEXT, Desk, ct, stated
 
-from interposer.core.ahead import A_COUNT, AHEAD_WORDS, split
-from interposer.core.codec import C_FIELD, C_FIELDS, C_ROW, C_ROWS, COMMAND_WORDS, FIELD_WORDS
+from interposer.core.ahead import A_COUNT, A_TOUCHED, AHEAD_WORDS, split
+from interposer.core.codec import C_FIELD, C_FIELDS, C_LATCH, C_LATCHES, C_ROW, C_ROWS, COMMAND_WORDS, FIELD_WORDS
 from interposer.core.exam import BEGUN, OTHER, X_AHEAD, X_KEPT, X_TRIAL
 from interposer.core.link import F_OPCODE_AT
+from interposer.core.package import LATCH_WORDS
 from interposer.core.pipeline import R_COMMAND, begin
 from interposer.core.quantities import ROW_WORDS, evaluate
 from interposer.core.reasons import PASS
@@ -104,6 +105,43 @@ def test_rows_ahead_read_nothing_of_the_frame_and_the_next_one_does() -> None:
         done = ahead[command * AHEAD_WORDS + A_COUNT]
         assert not any(read[:done])
         assert done == len(read) or read[done]
+
+
+def test_rows_ahead_stand_until_a_command_writes_what_they_read() -> None:
+    """Worked out for one scan, they serve the next, whatever the gantry tells; not after another patient's context."""
+    desk, scan = Hasty(ct()), ct().command("scan_parameters")
+    parameters = stated(ct(), ct_exam.ABDOMEN)
+    session = desk.judge.exam.session
+
+    def send(name: str, values: Mapping[str, Any]) -> int:
+        return desk.send(name, values, accept=True)
+
+    assert send("exam_context", CONTEXT) == PASS
+    assert session[X_AHEAD] != scan
+    assert send("scan_parameters", parameters) == PASS
+    desk.follow(ct().encode("status", 1, AT_REST | {"gantry_position_mm": 700}))
+    assert send("keep_alive", {}) == PASS
+    assert session[X_AHEAD] == scan
+    assert send("exam_context", CONTEXT | {"exam_number": 101, "weight_kg": 60}) == PASS
+    assert session[X_AHEAD] != scan
+    send("scan_parameters", parameters)
+    assert session[X_AHEAD] == scan
+    desk.judge.exam.start_trial()
+    assert session[X_AHEAD] == -1
+
+
+def test_which_commands_touch_rows_ahead_follows_from_the_tables() -> None:
+    commands, fields, latches = (ct().package.table(name) for name in ("commands", "fields", "latches"))
+    ahead, number = split(ct().package.table), len(commands) // COMMAND_WORDS
+    for command in range(number):
+        done = ahead[command * AHEAD_WORDS + A_COUNT]
+        read = {slot for _, slots in rows_of(command)[:done] for slot in slots}
+        for other in range(number):
+            at = other * COMMAND_WORDS
+            told = range(commands[at + C_FIELD], commands[at + C_FIELD] + commands[at + C_FIELDS])
+            kept = range(commands[at + C_LATCH], commands[at + C_LATCH] + commands[at + C_LATCHES])
+            written = {fields[field * FIELD_WORDS + 2] for field in told} | {latches[latch * LATCH_WORDS] for latch in kept}
+            assert ahead[command * AHEAD_WORDS + A_TOUCHED] >> other & 1 == bool(written & read)
 
 
 @settings(max_examples=300, deadline=None)

@@ -2,7 +2,8 @@
 
 What MicroPython offers hands the chip to the boot ROM and stands still until it is ready, some 45 ms for an erase. Between
 `begin` and `end` nothing in flash can be run or read, so that interrupts are off; code in RAM goes on. Functions of the boot
-ROM and the order of their calls: RP2040 data sheet, 2.8.3.1.3; registers: 2.19.6.2 and 4.10.13; commands: W25Q16JV data sheet, 8.2.
+ROM and the order of their calls: RP2040 data sheet, 2.8.3.1.3; registers: 2.19.6.2 and 4.10.13; commands: W25Q16JV data
+sheet, 8.2.
 """
 
 from array import array

@@ -1,8 +1,8 @@
 """Takes what has to be remembered from the ring of events into the audit log, at moments when nothing can come of it.
 
-A flash erase stops the processor for some 45 ms, and a stop must not wait: see `is_at_rest`, and `step`, between two of which
-the link has its turn. Until then events stay in their ring; what the ring could not keep is counted, and so is what a reset has
-cut off (`hal/faults.py` keeps the number over it).
+A flash erase takes some 45 ms, and whatever machine code alone cannot do waits for its end: see `is_at_rest`, and `step`,
+between two of which the link has its turn. Until then events stay in their ring; what the ring could not keep is counted, and
+so is what a reset has cut off (`hal/faults.py` keeps the number over it).
 """
 
 import hashlib
