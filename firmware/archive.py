@@ -18,13 +18,15 @@ NO_ENTRY = 2
 GET_BUFFER_SIZE = 11  # MicroPython's request to a stream: how much do you want to be asked for at once?
 PIECE_BYTES = 512
 NUMBER_BYTES = 4
+mounted = []  # type: list[Archive]  # the one, once it is
 
 
 def mount():
     """Let `interposer` be imported, and what is built in without a look at the flash; nothing else can be."""
     import vfs
 
-    vfs.mount(Archive(NAME), MOUNTED_AT)
+    mounted.append(Archive(NAME))
+    vfs.mount(mounted[0], MOUNTED_AT)
     sys.path[:] = [MOUNTED_AT]
     __import__("interposer")  # its modules are found through it from now on
     sys.path[:] = [".frozen"]
@@ -34,7 +36,12 @@ class Archive:
     """What `vfs.mount` and `import` ask of a filesystem, and no more."""
 
     def __init__(self, name):
-        self.file = open(name, "rb")  # noqa: SIM115 - stays open as long as it is mounted
+        self.name = name
+        self.begin()
+
+    def begin(self):
+        """Open the file, once more where it lies on another filesystem by now."""
+        self.file = open(self.name, "rb")  # noqa: SIM115 - stays open as long as it is mounted
         self.member = Member(self.file)
         size = self.number() * NUMBER_BYTES
         self.paths = self.file.read(size)

@@ -12,13 +12,14 @@ from updates import bare, pushing, signed
 
 from gantryguard.benchmarks.latency import PATTERN, frames_within, guard_at, missing, replies
 from gantryguard.client.device_image import BLOCK, FS_OFFSET
+from gantryguard.client.maintenance import Guard as Client
 from gantryguard.profiles.profile import Profile
 from gantryguard.rig import cases
 from gantryguard.rig.clock import MS, S
 from gantryguard.rig.endpoint import Commands
 from gantryguard.rig.pico import EmulatedPico
 from gantryguard.rig.result import frames_in
-from gantryguard.rig.trace import FLASH_ERASE, FLASH_PROGRAM, HALT, RESET, STROBE
+from gantryguard.rig.trace import FLASH_ERASE, FLASH_PROGRAM, GANTRY_LOST, HALT, RESET, STROBE
 from interposer.core.link import BACKWARD, FORWARD
 
 BAUD = 921_600
@@ -26,6 +27,8 @@ ERASE_MS = 45
 RETRIES = 18  # of one frame: most are refused, each is told by the log
 REPORTED_MS = 700  # the log is written within so long of a report that the gantry rests
 STOP_MS = 37
+MOST_STOP_MS = 70  # an erase, what leaves before it, and the relay
+PAGE_BYTES = 256
 
 
 def filling_log(pico: EmulatedPico, ct: Profile) -> int:
@@ -75,7 +78,8 @@ def test_the_log_is_written_beside_saturated_lines(micropython_uf2: Path, ct: Pr
     forth_heard, back_heard = heard(pico, ct, begin_ns)
     assert (missing(stream, forth_heard), missing(back, back_heard)) == (0, 0)
     assert pico.console_uart.overruns == pico.gantry_uart.overruns == 0
-    verdicts = [entry.t_ns for entry in pico.trace.of(STROBE) if entry.value and entry.t_ns < begin_ns + ERASE_MS * MS]
+    end_ns = begin_ns + ERASE_MS * MS
+    verdicts = [entry.t_ns for entry in pico.trace.of(STROBE) if entry.value and begin_ns < entry.t_ns < end_ns]
     assert len(verdicts) > 100, "verdicts fall while a sector is erased"
     assert any(entry.t_ns > begin_ns for entry in pico.trace.of(FLASH_PROGRAM)), "the log goes on being written"
     assert pico.trace.of(HALT) == pico.trace.of(RESET) == []
@@ -104,6 +108,10 @@ def test_a_package_comes_beside_a_saturated_line(micropython_uf2: Path, ct: Prof
     pico.run_until(max(pico.now_ns, begin_ns + int(seconds * S)) + 100 * MS)
     forth_heard, back_heard = heard(pico, ct, begin_ns)
     assert forth_heard == stops
+    lines = (pico.console_in, pico.gantry_out)
+    heard_at = [frames_in(line.arrivals, Commands(ct, FORWARD, any_value=True)) for line in lines]
+    came, left = ([t_ns for t_ns, _frame in frames if t_ns > begin_ns] for frames in heard_at)
+    assert max(there - here for here, there in zip(came, left, strict=True)) <= MOST_STOP_MS * MS
     assert missing(back, [frame for frame in back_heard if frame in set(back)]) == 0
     assert at > 0
     assert len(pico.trace.of(FLASH_ERASE)) > erases
@@ -120,5 +128,52 @@ def test_a_chip_that_is_at_work_cannot_be_read(micropython_uf2: Path, ct: Profil
     at = pico.trace.of(FLASH_ERASE)[-1].value
     pico.run_for((ERASE_MS + 1) * MS)
     after = bytes(pico._mcu.flash[: len(before)])
-    assert after[at : at + BLOCK] == b"\xff" * BLOCK or after[at : at + 256] != before[at : at + 256]
+    assert after[at + PAGE_BYTES : at + BLOCK] == b"\xff" * (BLOCK - PAGE_BYTES)
     assert after[:FS_OFFSET] == before[:FS_OFFSET]
+
+
+def test_a_stop_leaves_though_a_frame_behind_it_waits(micropython_uf2: Path, ct: Profile) -> None:
+    """A refused command needs bytecode, which an erase does not let run; what has passed before it leaves all the same."""
+    pico = guard_at(ct, micropython_uf2, BAUD)
+    after = filling_log(pico, ct)
+    begin_ns = pico.now_ns
+    stream = examination(ct, after, 3)
+    stop = ct.encode("stop", after + 4 & 255, {})
+    refused = ct.encode("expose", after + 5 & 255, {"series": 1})
+    pico.console_in.send(b"".join([*stream, stop, refused]))
+    pico.run_for(10 * MS)
+    assert heard(pico, ct, begin_ns)[0] == [*stream, stop]
+    pico.run_for(100 * MS)
+    assert not pico.relay.closed
+    assert heard(pico, ct, begin_ns)[0] == [*stream, stop]
+
+
+def test_replies_leave_a_frame_that_waits_as_it_was(micropython_uf2: Path, ct: Profile) -> None:
+    """The gantry tells its state while a held command waits for the end of an erase: what is remembered of it is its own."""
+    pico = guard_at(ct, micropython_uf2, BAUD)
+    after = filling_log(pico, ct)
+    (context,) = examination(ct, after, 1)
+    held = cases.abdomen(kvp=140, ma=560, rotation_s=0.8, pitch=0.8, scan_length_mm=460).parameters
+    frame = Commands(ct, FORWARD).build("scan_parameters", after + 2 & 255, held)
+    pico.console_in.send(context + frame)
+    pico.run_for(2 * MS)
+    pico.gantry_in.send(ct.encode("status", 9, {"gantry_state": "idle", "gantry_position_mm": 700}))
+    pico.run_for(120 * MS)
+    guard = Guard.__new__(Guard)
+    guard.pico = pico
+    told = [event for event in Client(guard).events(0) if event["kind"] == "verdict" and event["blamed"] >= 0]
+    name = ct.slot_names[told[-1]["blamed"]]
+    assert ct.from_raw(name, told[-1]["value"]) == pytest.approx(held[name])
+
+
+@pytest.mark.parametrize("at_ms", [640, 670, 690, 700])
+def test_nothing_is_carried_before_the_guard_has_started(micropython_uf2: Path, ct: Profile, at_ms: int) -> None:
+    """A stop that comes while the filesystem is mounted waits until the relay is closed."""
+    guard = Guard(micropython_uf2, ct)
+    guard.pico.run_until(at_ms * MS)
+    stop = guard.frame("stop")
+    guard.pico.console_in.send(stop)
+    assert guard.run_until(lambda: guard.pico.relay.closed, 1000)
+    guard.pico.run_for(50 * MS)
+    assert guard.pico.trace.of(GANTRY_LOST) == []
+    assert guard.pico.gantry_out.data == stop

@@ -216,10 +216,14 @@ class Bridge:
 
     @micropython.native
     def attend(self):
-        """Carry what waits, if anything does."""
+        """Carry what waits, if anything does; nothing before `start`."""
+        if self.shown < 0:
+            return
         now = time.ticks_ms()
         if turn(self.block, now, places.LOOK, 0) == places.SOME:
             self._carry_briefly(now, 0)
+        self.gantry.is_behind()
+        self.console.is_behind()
 
     @micropython.native
     def _carry_briefly(self, now, beside):

@@ -7,16 +7,22 @@ For the device `turn` and all that it calls, up to the decision core, become one
 written here is what runs there, but `works_of`, which the compiler writes.
 """
 
-from interposer.core.codec import ALWAYS_PASSES, FOUND_COMMAND, PASSES_WHILE_HELD
+from interposer.core.codec import ALWAYS_PASSES, FOUND_COMMAND, PASSES_WHILE_HELD, decode
 from interposer.core.compat import TICKS_MASK, compiled, const, functions, micropython, ptr8, ptr32
-from interposer.core.exam import BEGUN, X_TRIAL
+from interposer.core.exam import BEGUN, OTHER, X_KEPT, X_TRIAL, copy_words
 from interposer.core.link import COUNT_MASK, D_COUNT, D_LENGTH, D_MISSING, F_MAX, F_MIN, F_OPCODE_AT
 from interposer.core.package import P_GAP_MS, P_REST_COMMAND
 from interposer.core.pipeline import (
+    B_COMMANDS,
+    B_FIELDS,
+    B_FRAMING,
+    B_INDEX,
     B_PARAMS,
+    B_RANGES,
     B_RESULT,
     B_SESSION,
     B_TRIAL,
+    B_VALUES,
     R_ASKED,
     R_FLAGS,
     R_REASON,
@@ -62,6 +68,7 @@ from interposer.places import (
     K_WATCH,
     K_WORKS,
     LOST_BACKWARD,
+    LOST_FORWARD,
     MAY_REST,
     NOTHING,
     REST,
@@ -101,6 +108,17 @@ def works_of(judge, port):
 
 
 @micropython.viper
+def count_unanswered(block: ptr32, reason: int):
+    """Count one more block that the console is not told of."""
+    tally = ptr32(block[K_TALLY])
+    tally[UNANSWERED] = (tally[UNANSWERED] + 1) & COUNT_MASK
+    for_reason = ptr32(block[K_REASONS])
+    for_reason[reason] = (for_reason[reason] + 1) & COUNT_MASK
+    counts = ptr32(block[K_COUNTS])
+    counts[BLOCK] = (counts[BLOCK] + 1) & COUNT_MASK
+
+
+@micropython.viper
 def is_counted(block: ptr32, reason: int) -> int:
     """1 where one more block for a reason could be counted in the last event, 0 where it needs an event of its own."""
     events = ptr32(block[K_EVENTS])
@@ -109,11 +127,7 @@ def is_counted(block: ptr32, reason: int) -> int:
     if events[at + EVENT_KIND] != VERDICT or events[at + EVENT_REASON] != reason:
         return 0
     events[at + EVENT_EXTRA] = (events[at + EVENT_EXTRA] + 1) & COUNT_MASK
-    tally[UNANSWERED] = (tally[UNANSWERED] + 1) & COUNT_MASK
-    for_reason = ptr32(block[K_REASONS])
-    for_reason[reason] = (for_reason[reason] + 1) & COUNT_MASK
-    counts = ptr32(block[K_COUNTS])
-    counts[BLOCK] = (counts[BLOCK] + 1) & COUNT_MASK
+    count_unanswered(block, reason)
     return 1
 
 
@@ -161,8 +175,8 @@ def carry_forward(block: ptr32, now: int, order: int) -> int:
         if way == SILENTLY and verdict == BLOCK:
             if order & IS_BLOCKED and not int(is_counted(block, result[R_REASON])):
                 return JUDGED
-            if not order & IS_BLOCKED:  # in the safe mode nothing is said of them
-                ptr32(block[K_TALLY])[UNANSWERED] = (ptr32(block[K_TALLY])[UNANSWERED] + 1) & COUNT_MASK
+            if not order & IS_BLOCKED:  # in the safe mode, of which an event has told
+                count_unanswered(block, result[R_REASON])
             done = CARRIED
             continue
         if verdict != PASS or way < EVERYTHING:
@@ -379,12 +393,35 @@ def carry(block: ptr32, now: int, order: int, near: int) -> int:
 
 
 @micropython.viper
+def read_again(block: ptr32):
+    """Replies were read into the trial while a judged frame waited: bring its fields back; its rows are still there."""
+    judge = ptr32(block[K_JUDGE])
+    session = ptr32(judge[B_SESSION])
+    deframer = ptr32(block[K_FORWARD_FRAMES])
+    trial = ptr32(judge[B_TRIAL])
+    copy_words(ptr32(judge[B_VALUES]), trial, session[X_KEPT])
+    session[X_TRIAL] = OTHER
+    decode(
+        ptr8(deframer[E_FRAME]),
+        ptr32(deframer[E_STATE])[D_LENGTH],
+        ptr32(judge[B_FRAMING]),
+        ptr8(judge[B_INDEX]),
+        ptr32(judge[B_COMMANDS]),
+        ptr32(judge[B_FIELDS]),
+        ptr32(judge[B_RANGES]),
+        trial,
+        ptr32(block[K_FOUND]),
+    )
+
+
+@micropython.viper
 def carry_beside(block: ptr32, now: int, order: int, near: int) -> int:
     """Let the flash do what was laid out for it, and carry meanwhile, until a frame needs more than that; as `carry`.
 
     Everything that is called here lies in RAM.
     """
     works = functions(block[K_WORKS])
+    is_behind = works[4]
     begin_flash = works[7]
     exchange = works[8]
     end_flash = works[9]
@@ -394,22 +431,26 @@ def carry_beside(block: ptr32, now: int, order: int, near: int) -> int:
     began = clock[0]
     carried = NOTHING
     lost = 0
+    followed = 0
     watch[W_NOW] = now
     begin_flash(chip)
     exchange(chip, chip[C_ENABLE], 1)
     exchange(chip, chip[C_COMMAND], chip[C_COUNT])
     while int(exchange(chip, chip[C_STATUS], 2)) & IS_BUSY:
         at = int(later(now, clock[0] - began))
-        if carried > CARRIED or lost:  # the console's bytes wait for bytecode: the gantry's need not
+        if carried > CARRIED or lost & LOST_FORWARD:  # they wait for bytecode; what has passed does not, nor does the gantry
             lost |= int(note_lost(block))
-            if not lost & LOST_BACKWARD:
-                carry_backward(block, at, 0)
+            followed += int(carry_backward(block, at, 0))
+            is_behind(ptr32(block[K_TO_GANTRY]))
+            is_behind(ptr32(block[K_TO_CONSOLE]))
             continue
         found = int(carry(block, at, order, near))
-        lost = watch[W_LOST]
+        lost |= watch[W_LOST]
         if found != NOTHING:
             carried = found
     end_flash(chip)
+    if carried > CARRIED and followed:
+        read_again(block)
     watch[W_LOST] = lost
     return carried
 

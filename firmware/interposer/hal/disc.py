@@ -1,12 +1,10 @@
-"""The filesystem a second time, with operations of the flash that let frames pass.
+"""The filesystem, with operations of the flash that let frames pass.
 
-MicroPython's own filesystem stays mounted, and modules go on being read from it; whatever is written from here on goes through
-this one, and nothing is written by the other any more. littlefs asks for an operation and gets it done: what happens
-meanwhile it need not know.
+littlefs asks for an operation and gets it done: what happens meanwhile it need not know. It is mounted in the place of
+MicroPython's own, and what modules are read from is opened again.
 """
 
-import os
-
+import archive
 import rp2
 import vfs
 
@@ -15,7 +13,7 @@ from interposer.hal.flash_chip import PAGE_BYTES
 
 FLASH_BYTES = const(2097152)
 BLOCK_BYTES = const(4096)
-PLACE = "/beside"
+ROOT = "/"
 # Requests to a block device.
 BLOCKS = const(4)
 ERASE_BLOCK = const(6)
@@ -60,7 +58,8 @@ class Disc:
 
 
 def mount(chip, work, attend):
-    """From now on files are those of the same filesystem, written through a `Disc`."""
+    """From now on files are read and written through a `Disc`; none may be open but that of the modules."""
     disc = Disc(chip, work, attend)
-    vfs.mount(vfs.VfsLfs2(disc, progsize=PAGE_BYTES), PLACE)  # type: ignore[arg-type]  # the methods that littlefs calls
-    os.chdir(PLACE)
+    vfs.umount(ROOT)
+    vfs.mount(vfs.VfsLfs2(disc, progsize=PAGE_BYTES), ROOT)  # type: ignore[arg-type]  # the methods that littlefs calls
+    archive.mounted[0].begin()

@@ -8,6 +8,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from gantryguard.benchmarks import CYCLES_PER_US
 from gantryguard.benchmarks.cut_through import CutThrough, cutting_profile, measure_cut_through
 from gantryguard.benchmarks.latency import Measured, guard_at, measure, seen_from_the_line
 from gantryguard.benchmarks.stages import Stages, measure_stages
@@ -25,8 +26,12 @@ FRAMES_SEEN = 40  # commands at rest whose median stands for the ways in and out
 
 @dataclass(frozen=True)
 class Budget:
-    """Results by rate and mode, then of frames that leave while they come; cycles, kernels and memory as in `stages.Stages`."""
+    """Results by rate and mode, then of frames that leave while they come; cycles, kernels and memory as in `stages.Stages`.
 
+    `clock_mhz`: of the processor that all was measured on.
+    """
+
+    clock_mhz: int
     results: list[Measured]
     cut_through: list[CutThrough]
     stages_cycles: Mapping[str, float]
@@ -52,7 +57,7 @@ def measure_latency(
             tell(results[-1])
         found = stages.result()
         cut = [part.result() for part in cuts]
-    return Budget(results, cut, found.stages_cycles, found.kernels, found.memory)
+    return Budget(CYCLES_PER_US, results, cut, found.stages_cycles, found.kernels, found.memory)
 
 
 def _result(profile: Profile, micropython: Path, rate: int, frames: int, is_spaced: bool) -> Measured:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from gantryguard import markdown
-from gantryguard.benchmarks import CYCLES_PER_US
 
 HEAD = """# Performance
 
@@ -69,7 +68,7 @@ TAIL = """
 def performance_document(text: str) -> str:
     """The document for the text of `performance.json`."""
     figures = json.loads(text)
-    lines = HEAD.format(clock=CYCLES_PER_US) + _results(figures) + CUT + _cut(figures)
+    lines = HEAD.format(clock=figures["clock_mhz"]) + _results(figures) + CUT + _cut(figures)
     return lines + STAGES + _stages(figures) + KERNELS + _kernels(figures) + MEMORY + _memory(figures) + TAIL
 
 
@@ -109,7 +108,8 @@ def _spread(spread: Mapping[str, float] | None) -> str:
 
 
 def _stages(figures: Mapping[str, Any]) -> str:
-    rows = [(name, f"{cycles:,.0f}", f"{cycles / CYCLES_PER_US:.1f}") for name, cycles in figures["stages_cycles"].items()]
+    clock_mhz = figures["clock_mhz"]
+    rows = [(name, f"{cycles:,.0f}", f"{cycles / clock_mhz:.1f}") for name, cycles in figures["stages_cycles"].items()]
     return markdown.table(("stage", "cycles", "us"), rows) + "\n"
 
 

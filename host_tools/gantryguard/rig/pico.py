@@ -35,6 +35,7 @@ BAUD_TOLERANCE = 0.04  # beyond it a receiver samples the stop bit wrongly
 EDGE_NS = 16  # two cycles or more: a sleep ends before an edge: the state machines learn only afterwards how long it was
 WATCHDOG_CONTROL = 0
 ROM_END = 0x4000
+START_VOLTAGE = 0xB1  # of the regulator's register: 1.1 V
 TOO_FAST = -1  # of HALT entries: the system's clock was set to more than the core's voltage is good for
 
 CAUSE_RUN_PIN, CAUSE_WATCHDOG, CAUSE_SOFTWARE = 0, 1, 2  # of RESET entries; 1 and 2 as the chip's REASON
@@ -244,6 +245,8 @@ class EmulatedPico:
     def _enter_reset(self, from_watchdog: bool = False) -> None:
         self._mcu.enter_reset(from_watchdog=from_watchdog)
         self._mcu.watchdog.write_uint32(WATCHDOG_CONTROL, 0)  # a reset disarms it; the emulator's does not
+        if not from_watchdog:
+            self._mcu.vreg_and_chip_reset.vreg = START_VOLTAGE
 
     def _abort_lines(self) -> None:
         self.console_out.abort()

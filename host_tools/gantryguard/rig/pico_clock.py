@@ -68,7 +68,7 @@ class PicoClock:
 
     def skip(self, limit_ns: int) -> int:
         """Pass to the next alarm, `limit_ns` at most, without the processor. Returns the cycles passed."""
-        counted = limit_ns / self._scale
+        counted = max(limit_ns, 1) / self._scale  # the present is rounded: nothing left may be a fraction
         if self.counter.has_scheduled_alarm:
             counted = min(counted, self.counter.nanos_to_next_alarm)
         self.counter.tick(counted)
