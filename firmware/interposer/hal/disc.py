@@ -40,10 +40,11 @@ class Disc:
     def writeblocks(self, block, buffer, offset):
         """Program erased bytes, page by page."""
         at = self.start + block * BLOCK_BYTES + offset
+        content = memoryview(buffer)  # slices of which are no copies: each would bring the next collection of garbage nearer
         done = 0
         while done < len(buffer):
             end = min(done + PAGE_BYTES - at % PAGE_BYTES, len(buffer))
-            self.chip.program(at, buffer[done:end])
+            self.chip.program(at, content[done:end])
             self.work()
             at += end - done
             done = end
