@@ -18,7 +18,7 @@ NO_ENTRY = 2
 GET_BUFFER_SIZE = 11  # MicroPython's request to a stream: how much do you want to be asked for at once?
 PIECE_BYTES = 512
 NUMBER_BYTES = 4
-mounted = []  # type: list[Archive]  # the one, once it is
+mounted = []  # type: list[Archive]  # the one, for whoever has to reopen it
 
 
 def mount():
@@ -37,16 +37,16 @@ class Archive:
 
     def __init__(self, name):
         self.name = name
-        self.begin()
-
-    def begin(self):
-        """Open the file, once more where it lies on another filesystem by now."""
-        self.file = open(self.name, "rb")  # noqa: SIM115 - stays open as long as it is mounted
-        self.member = Member(self.file)
+        self.reopen()
         size = self.number() * NUMBER_BYTES
         self.paths = self.file.read(size)
         self.offsets = self.file.read(size)
         self.start = self.file.tell()
+
+    def reopen(self):
+        """Open the file, or the same one once more where its filesystem is mounted anew."""
+        self.file = open(self.name, "rb")  # noqa: SIM115 - stays open as long as it is mounted
+        self.member = Member(self.file)
 
     def number(self):
         """The next number of the file."""

@@ -21,7 +21,7 @@ from gantryguard.profiles.profile import Profile
 
 FOLDER = Path(__file__).parent.name
 
-ALONE = ("test_rig.py", "test_on_target.py")  # files in which every test boots something of its own
+ALONE = ("test_rig.py", "test_rig_clock.py", "test_on_target.py")  # files in which every test boots something of its own
 
 
 class GuardScheduling(LoadScopeScheduling):

@@ -8,6 +8,7 @@ import gc
 import sys
 import time
 
+import archive
 import machine
 import micropython
 from machine import WDT
@@ -78,7 +79,8 @@ def _run(relay):
     if loaded.is_trial:
         maintenance.update = maintenance.open_update()
         bridge.fault = ON_TRIAL
-    _let_the_flash_work_beside(bridge)
+    if bridge.writes_beside:
+        _let_the_flash_work_beside(bridge)
     gc.collect()
     bridge.start(death, time.ticks_ms())
     try:
@@ -89,11 +91,11 @@ def _run(relay):
 
 
 def _let_the_flash_work_beside(bridge):
-    """Files are written while frames pass; not with cut-through, whose frames need more than RAM."""
-    if type(bridge) is Bridge:
-        from interposer.hal import disc
+    """Files are written while frames pass."""
+    from interposer.hal import disc
 
-        disc.mount(bridge.console.chip, bridge.carry_beside, bridge.attend)
+    disc.mount(bridge.console.chip, bridge.carry_beside, bridge.attend)
+    archive.mounted[0].reopen()
 
 
 def _bridge(package):

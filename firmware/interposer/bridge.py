@@ -45,6 +45,7 @@ class Bridge:
     """The guard between two ports. `step` is one turn of the loop."""
 
     hurries = False  # whether a frame wants its turn as soon as it begins
+    writes_beside = True  # whether frames can be carried by what lies in RAM, while the flash works
 
     def __init__(self, package, judge, console, gantry, relay, red, green, keys):
         params = package.table("params")

@@ -7,22 +7,16 @@ For the device `turn` and all that it calls, up to the decision core, become one
 written here is what runs there, but `works_of`, which the compiler writes.
 """
 
-from interposer.core.codec import ALWAYS_PASSES, FOUND_COMMAND, PASSES_WHILE_HELD, decode
-from interposer.core.compat import TICKS_MASK, compiled, const, functions, micropython, ptr8, ptr32
-from interposer.core.exam import BEGUN, OTHER, X_KEPT, X_TRIAL, copy_words
+from interposer.core.codec import ALWAYS_PASSES, FOUND_COMMAND, PASSES_WHILE_HELD
+from interposer.core.compat import compiled, const, functions, micropython, ptr8, ptr32
+from interposer.core.exam import BEGUN, X_TRIAL
 from interposer.core.link import COUNT_MASK, D_COUNT, D_LENGTH, D_MISSING, F_MAX, F_MIN, F_OPCODE_AT
-from interposer.core.package import P_GAP_MS, P_REST_COMMAND
+from interposer.core.package import P_REST_COMMAND
 from interposer.core.pipeline import (
-    B_COMMANDS,
-    B_FIELDS,
-    B_FRAMING,
-    B_INDEX,
     B_PARAMS,
-    B_RANGES,
     B_RESULT,
     B_SESSION,
     B_TRIAL,
-    B_VALUES,
     R_ASKED,
     R_FLAGS,
     R_REASON,
@@ -30,9 +24,11 @@ from interposer.core.pipeline import (
     follow_reply,
     judge_frame,
     let_through,
+    read_again,
 )
 from interposer.core.reasons import BLOCK, NONE, PASS
 from interposer.core.ring import E_FRAME, E_FRAMING, E_STATE, G_BYTES, G_WORDS, V_MASK, V_READ, pull, take, unread
+from interposer.lines import is_ending, later, look, note_lost, to_come
 from interposer.places import (
     BACK,
     BESIDE,
@@ -48,14 +44,12 @@ from interposer.places import (
     JUDGED,
     K_BACKWARD,
     K_BACKWARD_FRAMES,
-    K_BACKWARD_LOSS,
     K_CHIP,
     K_CLOCK,
     K_COUNTS,
     K_EVENTS,
     K_FORWARD,
     K_FORWARD_FRAMES,
-    K_FORWARD_LOSS,
     K_FOUND,
     K_JUDGE,
     K_NETWORKS,
@@ -67,13 +61,10 @@ from interposer.places import (
     K_TO_GANTRY,
     K_WATCH,
     K_WORKS,
-    LOST_BACKWARD,
     LOST_FORWARD,
     MAY_REST,
     NOTHING,
     REST,
-    SILENT_CONSOLE,
-    SILENT_GANTRY,
     SILENTLY,
     SOME,
     STROBE,
@@ -96,7 +87,6 @@ TURN_US = const(50000)  # of carrying frame after frame, then somebody else has 
 EASY_US = const(25000)  # or so much earlier, where he is not in the way of the console's frame:
 FREE_US = const(600)  # it ends so much later: nearly all turns of his end before
 EARLY_US = const(50)  # what can be done ahead of a frame is not begun where its end is nearer than this
-PATIENT_BYTES = const(32)  # of the gantry's may wait until a frame of the console has ended
 LEAST_REST_US = const(20)  # shorter pauses are spent awake
 LONGEST_REST_US = const(4000)  # inside a frame
 IS_BUSY = const(1)  # of the flash's status
@@ -233,70 +223,6 @@ def carry_backward(block: ptr32, now: int, is_over: int) -> int:
 
 
 @micropython.viper
-def look(block: ptr32, now: int) -> int:
-    """What the lines want: REST, SOME, a line that fell silent in a frame, or how many bytes are awaited at least."""
-    awaited = 0
-    side = K_FORWARD
-    while side <= K_BACKWARD:
-        ring = ptr32(block[side])
-        state = ptr32(ptr32(block[side + 1])[E_STATE])
-        waiting = int(unread(ring))
-        if waiting >= state[D_MISSING] or (state[D_LENGTH] and state[D_COUNT] > state[D_LENGTH]):
-            return SOME
-        if waiting or state[D_COUNT] != state[D_LENGTH]:
-            watch = ptr32(block[K_WATCH])
-            total = ptr32(ring[G_WORDS])[V_READ] + waiting
-            if total != watch[side]:
-                watch[side] = total
-                watch[side + 1] = now
-            elif (now - watch[side + 1]) & TICKS_MASK >= ptr32(ptr32(block[K_JUDGE])[B_PARAMS])[P_GAP_MS]:
-                return SILENT_CONSOLE if side == K_FORWARD else SILENT_GANTRY
-            missing = state[D_MISSING] - waiting
-            if not awaited or missing < awaited:
-                awaited = missing
-        side += K_BACKWARD - K_FORWARD
-    return awaited
-
-
-@micropython.viper
-def to_come(block: ptr32) -> int:
-    """How many bytes of the console's frame are still to come; -1 where none is under way, or nobody knows."""
-    deframer = ptr32(block[K_FORWARD_FRAMES])
-    state = ptr32(deframer[E_STATE])
-    if state[D_LENGTH] or state[D_COUNT] < ptr32(deframer[E_FRAMING])[F_MIN]:
-        return -1
-    missing = state[D_MISSING] - int(unread(ptr32(block[K_FORWARD])))
-    return missing if missing > 0 else 0
-
-
-@micropython.viper
-def is_ending(block: ptr32, near: int) -> int:
-    """1 where a frame of the console has ended, or will so soon that the gantry's bytes can wait for it, else 0."""
-    missing = int(to_come(block))
-    if missing < 0 or missing > near:
-        return 0
-    return 1 if int(unread(ptr32(block[K_BACKWARD]))) <= PATIENT_BYTES else 0
-
-
-@micropython.viper
-def note_lost(block: ptr32) -> int:
-    """Of which lines bytes were lost, as W_LOST says it too. What a lap of a ring takes may not pass between two such looks."""
-    works = functions(block[K_WORKS])
-    has_lost = works[5]
-    lost = int(has_lost(ptr32(block[K_FORWARD]), ptr32(block[K_FORWARD_LOSS])))
-    if int(has_lost(ptr32(block[K_BACKWARD]), ptr32(block[K_BACKWARD_LOSS]))):
-        lost |= LOST_BACKWARD
-    ptr32(block[K_WATCH])[W_LOST] = lost
-    return lost
-
-
-@micropython.viper
-def later(now: int, passed_us: int) -> int:
-    """Milliseconds of the clock that wraps, so many microseconds after `now`, at most two seconds."""
-    return (now + (((passed_us >> 3) * 8388) >> 20)) & TICKS_MASK
-
-
-@micropython.viper
 def begin_early(block: ptr32):
     """Begin with the console's frame, as far as it has come, where that has not been done."""
     works = functions(block[K_WORKS])
@@ -345,12 +271,11 @@ def carry(block: ptr32, now: int, order: int, near: int) -> int:
                 begin_early(block)
             else:
                 left = BACK_AT_ONCE
-                while left:
+                back = 1
+                while left and back:
                     left -= 1
                     back = int(carry_backward(block, at, 0))
                     watch[W_BACK] += back
-                    if not back:
-                        left = 0
             found = int(carry_forward(block, at, order))
             if found > CARRIED:
                 return found
@@ -384,7 +309,7 @@ def carry(block: ptr32, now: int, order: int, near: int) -> int:
                 pause = (wanted - near) * watch[W_BYTE_US]
                 if pause > LONGEST_REST_US:  # the other line is not heard meanwhile
                     pause = LONGEST_REST_US
-                if not behind and pause > LEAST_REST_US and not order & BESIDE:
+                if not behind and pause > LEAST_REST_US:
                     rest(ptr32(block[K_REST]), pause, 0)
             elif not near:
                 return carried
@@ -393,32 +318,10 @@ def carry(block: ptr32, now: int, order: int, near: int) -> int:
 
 
 @micropython.viper
-def read_again(block: ptr32):
-    """Replies were read into the trial while a judged frame waited: bring its fields back; its rows are still there."""
-    judge = ptr32(block[K_JUDGE])
-    session = ptr32(judge[B_SESSION])
-    deframer = ptr32(block[K_FORWARD_FRAMES])
-    trial = ptr32(judge[B_TRIAL])
-    copy_words(ptr32(judge[B_VALUES]), trial, session[X_KEPT])
-    session[X_TRIAL] = OTHER
-    decode(
-        ptr8(deframer[E_FRAME]),
-        ptr32(deframer[E_STATE])[D_LENGTH],
-        ptr32(judge[B_FRAMING]),
-        ptr8(judge[B_INDEX]),
-        ptr32(judge[B_COMMANDS]),
-        ptr32(judge[B_FIELDS]),
-        ptr32(judge[B_RANGES]),
-        trial,
-        ptr32(block[K_FOUND]),
-    )
-
-
-@micropython.viper
-def carry_beside(block: ptr32, now: int, order: int, near: int) -> int:
+def carry_beside(block: ptr32, now: int, order: int) -> int:
     """Let the flash do what was laid out for it, and carry meanwhile, until a frame needs more than that; as `carry`.
 
-    Everything that is called here lies in RAM.
+    Everything that is called here lies in RAM. Nothing is near, so that `carry` waits for nothing and never rests.
     """
     works = functions(block[K_WORKS])
     is_behind = works[4]
@@ -444,13 +347,14 @@ def carry_beside(block: ptr32, now: int, order: int, near: int) -> int:
             is_behind(ptr32(block[K_TO_GANTRY]))
             is_behind(ptr32(block[K_TO_CONSOLE]))
             continue
-        found = int(carry(block, at, order, near))
+        found = int(carry(block, at, order, 0))
         lost |= watch[W_LOST]
         if found != NOTHING:
             carried = found
     end_flash(chip)
     if carried > CARRIED and followed:
-        read_again(block)
+        deframer = ptr32(block[K_FORWARD_FRAMES])
+        read_again(ptr32(block[K_JUDGE]), ptr8(deframer[E_FRAME]), ptr32(deframer[E_STATE])[D_LENGTH], ptr32(block[K_FOUND]))
     watch[W_LOST] = lost
     return carried
 
@@ -460,7 +364,7 @@ def carry_beside(block: ptr32, now: int, order: int, near: int) -> int:
 def turn(block: ptr32, now: int, order: int, near: int) -> int:
     """Do what `order` says at `now`: what it returns is told where the orders are carried out."""
     if order & BESIDE:
-        return int(carry_beside(block, now, order, near))
+        return int(carry_beside(block, now, order))
     if order >= CARRY:
         return int(carry(block, now, order, near))
     if order == STROBE:

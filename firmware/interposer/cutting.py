@@ -9,7 +9,6 @@ import time
 from array import array
 
 from interposer.bridge import FOR_EVER, Bridge
-from interposer.carry import later
 from interposer.core.codec import (
     ALWAYS_PASSES,
     C_DIRECTION,
@@ -58,6 +57,7 @@ from interposer.hal.cut_through import (
     is_under_way,
 )
 from interposer.hal.ports import is_sending
+from interposer.lines import later
 from interposer.places import BACK, JUDGED, NOTHING, W_IS_TOLD
 
 SOILED_US = const(1000)  # between two looks whether the gantry has given up what was spoiled
@@ -139,6 +139,7 @@ class CuttingBridge(Bridge):
     """A `Bridge` that lets frames leave while they come."""
 
     hurries = True
+    writes_beside = False
 
     def __init__(self, package, judge, console, gantry, relay, red, green, keys):
         super().__init__(package, judge, console, gantry, relay, red, green, keys)

@@ -234,6 +234,19 @@ def take_over(block: ptr32, command: int):
 
 
 @micropython.viper
+def read_again(block: ptr32, frame: ptr8, length: int, found: ptr32):
+    """Replies were read into the trial after a frame was judged: bring its fields back; its rows are still there."""
+    session = ptr32(block[B_SESSION])
+    trial = ptr32(block[B_TRIAL])
+    ranges = ptr32(block[B_RANGES])
+    framing = ptr32(block[B_FRAMING])
+    index_of = ptr8(block[B_INDEX])
+    copy_words(ptr32(block[B_VALUES]), trial, session[X_KEPT])
+    session[X_TRIAL] = OTHER
+    decode(frame, length, framing, index_of, ptr32(block[B_COMMANDS]), ptr32(block[B_FIELDS]), ranges, trial, found)
+
+
+@micropython.viper
 def follow_reply(block: ptr32, frame: ptr8, length: int, found: ptr32) -> int:
     """Read a reply of the gantry into the exam; a reason."""
     session = ptr32(block[B_SESSION])

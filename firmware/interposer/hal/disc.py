@@ -1,10 +1,9 @@
 """The filesystem, with operations of the flash that let frames pass.
 
 littlefs asks for an operation and gets it done: what happens meanwhile it need not know. It is mounted in the place of
-MicroPython's own, and what modules are read from is opened again.
+MicroPython's own.
 """
 
-import archive
 import rp2
 import vfs
 
@@ -59,8 +58,7 @@ class Disc:
 
 
 def mount(chip, work, attend):
-    """From now on files are read and written through a `Disc`; none may be open but that of the modules."""
+    """From now on files are read and written through a `Disc`; those that are open have to be opened again."""
     disc = Disc(chip, work, attend)
     vfs.umount(ROOT)
     vfs.mount(vfs.VfsLfs2(disc, progsize=PAGE_BYTES), ROOT)  # type: ignore[arg-type]  # the methods that littlefs calls
-    archive.mounted[0].begin()

@@ -153,7 +153,7 @@ class Port:
 
     clock = bytearray_at(MICROSECONDS, 4)
     pins = bytearray_at(PINS, 8)
-    resting = array("I")  # for `hal.rest`; the console's port has it, and the flash
+    resting = array("I")  # for `hal.rest`; the console's port has it
     chip = FlashChip()
 
     def __init__(self, number, tx, rx, baud, receive_ring, send_ring, send_bits):

@@ -139,14 +139,17 @@ def missing(sent: list[bytes], arrived: list[bytes]) -> int:
     return len(sent) - found + len(arrived) - found
 
 
-def commands(profile: Profile, count: int, pattern: Sequence[str] = PATTERN) -> list[bytes]:
-    """An examination that passes: its context, then commands in turn, usually parameters and keep-alives."""
+def commands(profile: Profile, count: int, pattern: Sequence[str] = PATTERN, *, after: int = 0) -> list[bytes]:
+    """An examination that passes: its context, then commands in turn, usually parameters and keep-alives.
+
+    `after`: the console's last sequence number.
+    """
     writer = Commands(profile, FORWARD)
     parameters = cases.abdomen().parameters
-    frames = [writer.build("exam_context", 1, cases.ADULT)]
+    frames = [writer.build("exam_context", after + 1 & 255, cases.ADULT)]
     for number in range(2, count + 1):
         name = pattern[number % len(pattern)]
-        frames.append(writer.build(name, number & 255, parameters if name == "scan_parameters" else {}))
+        frames.append(writer.build(name, after + number & 255, parameters if name == "scan_parameters" else {}))
     return frames
 
 
