@@ -14,6 +14,7 @@ from updates import bare, pushing, signed
 from gantryguard.benchmarks.latency import commands, frames_within, guard_at, missing, replies
 from gantryguard.client.device_image import BLOCK, FS_OFFSET
 from gantryguard.client.maintenance import Guard as Client
+from gantryguard.profiles.files import baud_of
 from gantryguard.profiles.profile import Profile
 from gantryguard.rig import cases
 from gantryguard.rig.clock import MS, S
@@ -29,6 +30,7 @@ ERASE_MS = 45
 RETRIES = 18  # of one frame: most are refused, each is told by the log
 REPORTED_MS = 700  # the log is written within so long of a report that the gantry rests
 STOP_MS = 37
+FLOOD = 400
 MOST_STOP_MS = 70  # an erase, what leaves before it, and the relay
 PAGE_BYTES = 256
 
@@ -122,10 +124,31 @@ def test_a_package_comes_beside_a_saturated_line(micropython_uf2: Path, ct: Prof
     assert push_beside(guard_at(ct, micropython_uf2, BAUD), ct, seconds, stops_ms) == 0
 
 
+def test_commands_in_a_flood_are_refused_one_by_one_while_a_package_comes(micropython_uf2: Path, ct: Profile) -> None:
+    """At the link's own rate; in machine code where the flash works or no answer is left: each is counted, none passes."""
+    pico = guard_at(ct, micropython_uf2, baud_of(ct))
+    pico.run_for(30 * MS)
+    blob = signed(bare(ct))
+    guard = Guard.of(pico, ct)
+    update = pushing(guard, blob)
+    assert update._begin() == 0
+    begin_ns, erases = pico.now_ns, len(pico.trace.of(FLASH_ERASE))
+    stream = commands(ct, FLOOD)
+    pico.console_in.send(b"".join(stream))
+    at = 0
+    while len(pico.trace.of(FLASH_ERASE)) < erases + 1 or not pico.console_in.idle:
+        at = update._piece(at)["at"]
+    pico.run_for(50 * MS)
+    assert heard(pico, ct, begin_ns)[0] == []
+    status = guard.ask("status")
+    assert sum(status["verdicts"]) == len(stream)
+    assert str(reasons.OVERRUN) not in status["reasons"]
+
+
 @pytest.mark.full
 @pytest.mark.timeout(3600)
 def test_stops_all_the_while_add_up_and_that_is_told(micropython_uf2: Path, ct: Profile) -> None:
-    """Each through the open relay: on a line that never pauses what stood still stays late (ADR 21). It is lost, and noticed."""
+    """Each through the open relay: on a line that never pauses what stood still stays late (ADR 21). A loss is noticed."""
     pico = guard_at(ct, micropython_uf2, BAUD)
     lost = push_beside(pico, ct, 7.0, STOP_MS)
     told = Guard.of(pico, ct).ask("status")["reasons"].get(str(reasons.OVERRUN), 0)

@@ -229,8 +229,7 @@ class Bridge:
     @micropython.native
     def _carry_briefly(self, now, beside):
         self.watch[places.W_REST_US] = BRIEF_US
-        way = places.CARRY | places.SILENTLY if self.fault != NONE else self._way()  # no time for answers in the safe mode
-        self._come_to(turn(self.block, now, way | places.BRIEFLY | beside, 0))
+        self._come_to(turn(self.block, now, self._way() | places.BRIEFLY | beside, 0))
 
     @micropython.native
     def _come_to(self, found):

@@ -2,8 +2,8 @@
 
 The emulator's flash is instantaneous. Here an operation takes its time, while lines, FIFOs and DMA go on. One that the
 boot ROM gives lets the processor stand still, as its wait loop with interrupts off does. During one that is given from RAM the
-processor goes on: the chip says that it is busy and takes no other; code that is run from it all the same stops at a
-breakpoint, and what is read is rubbish.
+processor goes on: the chip says that it is busy, and no other may be given; code that is run from it all the same stops
+at a breakpoint, and what is read is rubbish.
 """
 
 from __future__ import annotations
@@ -67,9 +67,7 @@ class TimedFlash(RPSSI):
         if operation is None:
             super()._apply_command()
             return
-        if self.running is not None:
-            self._tx_buffer = bytearray()
-            return
+        assert self.running is None, "a busy flash takes no other command"
         self.count += 1
         self.running, self._command = operation, self._tx_buffer
         self._tx_buffer = bytearray()
