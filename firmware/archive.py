@@ -37,14 +37,14 @@ class Archive:
 
     def __init__(self, name):
         self.name = name
-        self.reopen()
+        self.open_again()
         size = self.number() * NUMBER_BYTES
         self.paths = self.file.read(size)
         self.offsets = self.file.read(size)
         self.start = self.file.tell()
 
-    def reopen(self):
-        """Open the file, or the same one once more where its filesystem is mounted anew."""
+    def open_again(self):
+        """Open the file; after `umount` once more, on the filesystem that is mounted by then."""
         self.file = open(self.name, "rb")  # noqa: SIM115 - stays open as long as it is mounted
         self.member = Member(self.file)
 

@@ -94,8 +94,10 @@ def _let_the_flash_work_beside(bridge):
     """Files are written while frames pass."""
     from interposer.hal import disc
 
+    modules = archive.mounted[0]
+    modules.umount()
     disc.mount(bridge.console.chip, bridge.carry_beside, bridge.attend)
-    archive.mounted[0].reopen()
+    modules.open_again()
 
 
 def _bridge(package):

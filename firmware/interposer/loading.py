@@ -45,7 +45,7 @@ def load(watchdog):
     """A `Loaded`; None where an update came to nothing and the start has to be made again. Feeds the watchdog between steps."""
     threshold = gc.threshold()
     gc.threshold(-1)  # garbage is collected where that makes room for what stays: see `forget`
-    forget("hal.service_mode")
+    forget("hal.service_mode", "hal.system_clock")
     from interposer.hal.slots import Slots
 
     slots = Slots()

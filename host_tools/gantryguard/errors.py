@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
 # What can be wrong with files of commands; a script can tell these apart without reading the line.
 NO_FILE = 10  # missing or unreadable
@@ -40,6 +41,10 @@ class UserError(Exception):
         self.message = message
         self.remedy = remedy
         self.exit_code = exit_code
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Let it come from another process as it was raised there."""
+        return partial(UserError, remedy=self.remedy, exit_code=self.exit_code), (self.message,)
 
     def __str__(self) -> str:
         return f"{self.message} Remedy: {self.remedy[:1].upper()}{self.remedy[1:]}"

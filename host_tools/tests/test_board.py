@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -70,3 +72,21 @@ def test_an_unknown_board_is_refused() -> None:
     with pytest.raises(UserError, match="cannot be read") as error:
         load_board("nonesuch")
     assert error.value.exit_code == 4
+
+
+def test_a_broken_record_is_told_in_one_line_by_what_needs_it_and_by_nothing_else(tmp_path: Path) -> None:
+    """It is read when a command needs it, not when the tools are loaded."""
+    path = tmp_path / "boards" / "pico" / "board.toml"
+    path.parent.mkdir(parents=True)
+    path.write_text(TEXT.replace("200_000_000", "180_000_000"))
+    start = (
+        "import sys; from pathlib import Path; from gantryguard import paths; "
+        f"paths.BOARDS = Path({str(tmp_path / 'boards')!r}); from gantryguard.cli.main import run; sys.argv[1:] = "
+    )
+    outcomes = [
+        subprocess.run([sys.executable, "-c", start + repr(words) + "; run()"], capture_output=True, text=True, check=False)
+        for words in (["bench", "--help"], ["bench", "latency", "--frames", "2", "--baud", "115200"])
+    ]
+    assert [outcome.returncode for outcome in outcomes] == [0, 4]
+    assert "Traceback" not in outcomes[1].stderr
+    assert "clock.system_hz is 180000000" in outcomes[1].stderr

@@ -8,7 +8,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from gantryguard.benchmarks import CYCLES_PER_US
+from gantryguard.benchmarks import clock_mhz
 from gantryguard.benchmarks.cut_through import CutThrough, cutting_profile, measure_cut_through
 from gantryguard.benchmarks.latency import Measured, guard_at, measure, seen_from_the_line
 from gantryguard.benchmarks.stages import Stages, measure_stages
@@ -57,7 +57,7 @@ def measure_latency(
             tell(results[-1])
         found = stages.result()
         cut = [part.result() for part in cuts]
-    return Budget(CYCLES_PER_US, results, cut, found.stages_cycles, found.kernels, found.memory)
+    return Budget(clock_mhz(), results, cut, found.stages_cycles, found.kernels, found.memory)
 
 
 def _result(profile: Profile, micropython: Path, rate: int, frames: int, is_spaced: bool) -> Measured:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from gantryguard.benchmarks import CYCLES_PER_US
+from gantryguard.benchmarks import clock_mhz
 from gantryguard.benchmarks.followed import cycles_to_verdict
 from gantryguard.benchmarks.latency import BITS_PER_BYTE, REST_NS, commands
 from gantryguard.client.bytecode import compile_module
@@ -29,7 +29,6 @@ from gantryguard.signing.development import provisioned
 LIMIT_NS = 10 * S
 TIMES = 50  # turns, of which one takes the time that as many more take
 LAYER_INPUTS, LAYER_OUTPUTS = 24, 32
-MEASURED = f"measured, RP2040 at {CYCLES_PER_US} MHz"
 # Published figures of others, cycles per multiply-accumulate, and where they stand.
 PEERS = (
     ("TensorFlow Lite Micro on RP2040, int8 1x1 convolution 128 x 128", 8.2, "pico-tflmicro, its own results"),
@@ -190,7 +189,7 @@ def measure_stages(profile: Profile, micropython: Path, send_us: float) -> Stage
     `send_us`: what the line sees between a verdict and the first byte out.
     """
     followed = _followed(profile, micropython)
-    known = f"INPUTS, OUTPUTS, TIMES, CYCLES_PER_US = {LAYER_INPUTS}, {LAYER_OUTPUTS}, {TIMES}, {CYCLES_PER_US}\n"
+    known = f"INPUTS, OUTPUTS, TIMES, CYCLES_PER_US = {LAYER_INPUTS}, {LAYER_OUTPUTS}, {TIMES}, {clock_mhz()}\n"
     known += "FRAME = b''\n"
     turns = "".join(TURN.format(name=name, turn=turn) for name, turn in TURNS.items())
     module = compile_module((DEVICE + turns + known).encode(), "stages.py")
@@ -202,7 +201,7 @@ def measure_stages(profile: Profile, micropython: Path, send_us: float) -> Stage
     if not cycles or len(memory) != len(names):
         raise _unfinished("measured nothing")
     stages = _stages(cycles, profile, followed)
-    stages["send"] = send_us * CYCLES_PER_US
+    stages["send"] = send_us * clock_mhz()
     stages["total"] = sum(stages.values())
     return Stages({name: round(value, 1) for name, value in stages.items()}, _kernels(cycles), memory)
 
@@ -256,8 +255,9 @@ def _layer(cycles: Mapping[str, float], name: str) -> float:
 def _kernels(cycles: Mapping[str, float]) -> list[dict[str, str | float]]:
     macs = LAYER_INPUTS * LAYER_OUTPUTS
     shape = f"{LAYER_INPUTS} x {LAYER_OUTPUTS}"
+    measured = f"measured, RP2040 at {clock_mhz()} MHz"
     own = (
-        (f"two products per multiplication, layer {shape}, whole layer", _layer(cycles, "dual") / macs, MEASURED),
-        (f"any int8 layer, {shape}, with its call", cycles["plain"] / macs, MEASURED),
+        (f"two products per multiplication, layer {shape}, whole layer", _layer(cycles, "dual") / macs, measured),
+        (f"any int8 layer, {shape}, with its call", cycles["plain"] / macs, measured),
     )
     return [{"name": name, "cycles_per_mac": round(figure, 2), "source": source} for name, figure, source in (*own, *PEERS)]

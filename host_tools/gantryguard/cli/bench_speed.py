@@ -14,7 +14,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from gantryguard.benchmarks import CYCLES_PER_US
 from gantryguard.benchmarks.budget import RATES, Budget, measure_latency
 from gantryguard.benchmarks.latency import Measured, frames_within, guard_at, measure
 from gantryguard.benchmarks.picture import draw
@@ -107,9 +106,9 @@ def _print_stages(budget: Budget) -> None:
     for cut in budget.cut_through:
         table.add_row(str(cut.baud), str(cut.passing), str(cut.in_time), str(cut.wrong), _bits(cut.delay_bits))
     Console().print(table)
-    table = Table("stage of a verdict on scan parameters", "cycles", f"us at {CYCLES_PER_US} MHz")
+    table = Table("stage of a verdict on scan parameters", "cycles", f"us at {budget.clock_mhz} MHz")
     for name, cycles in budget.stages_cycles.items():
-        table.add_row(name, f"{cycles:.0f}", f"{cycles / CYCLES_PER_US:.1f}")
+        table.add_row(name, f"{cycles:.0f}", f"{cycles / budget.clock_mhz:.1f}")
     Console().print(table)
     table = Table("kernel", "cycles per multiply-accumulate", "source")
     for kernel in budget.kernels:

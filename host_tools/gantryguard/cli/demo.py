@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from gantryguard import paths
-from gantryguard.benchmarks import CYCLES_PER_US
+from gantryguard.benchmarks import clock_mhz
 from gantryguard.cli.options import Image
 from gantryguard.client.image import micropython_uf2
 from gantryguard.demo.picture import draw
@@ -104,6 +104,6 @@ def _summarise(screen: Console, runs: list[PairedRun]) -> None:
         f"{guarded / wire:.2%}; mechanical faults {faults[0]} against {faults[1]}."
     )
     titles = {EXAM: "exams", ATTACK: "attacks, most of them floods"}
-    screen.print(f"Verdict after the last byte of a frame, simulated microseconds at {CYCLES_PER_US} MHz:")
+    screen.print(f"Verdict after the last byte of a frame, simulated microseconds at {clock_mhz()} MHz:")
     for kind, figures in reversed(verdict_figures(runs).items()):
         screen.print(f"  {titles[kind]}: " + ", ".join(f"{name} {value:g}" for name, value in figures.items()), highlight=False)
